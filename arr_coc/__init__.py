@@ -1,0 +1,8 @@
+"""arr-coc: how many visual tokens a question is worth, and which, decided by expected free energy."""
+
+from arr_coc import adapters as _adapters  # registers every model family
+from arr_coc.allocate import Allocator
+from arr_coc.attach import attached
+
+__all__ = ["Allocator", "attached"]
+__version__ = "0.1.0"

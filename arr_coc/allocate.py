@@ -1,0 +1,163 @@
+"""Decide one prefill: score the tokens, ask the budget, select, and say what was done."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from arr_coc.budgets import BUDGETS
+from arr_coc.budgets.count import Count
+from arr_coc.budgets.ratio import Ratio
+from arr_coc.merge import assign
+from arr_coc.scorers import SCORERS
+from arr_coc.select import SELECTORS
+from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection
+
+
+@dataclass(frozen=True)
+class Allocator:
+    """Which visual tokens the language model sees: a scorer, a budget and a selector. Knows no model."""
+
+    scorer: str | Scorer = "efe"
+    """A name in `SCORERS`, or a scorer with settings of its own."""
+    budget: int | float | str | Budget = 64
+    """Tokens kept of each picture: a whole number is a count, a fraction in (0, 1] a ratio; or a name in
+    `BUDGETS`, or a budget with settings of its own."""
+    selector: str | None = None
+    """A name in `SELECTORS`; None: the one that the scorer is meant for."""
+    merge: bool = False
+    """Dropped tokens join the kept one most like them, which becomes their mean, weighted by preference."""
+    precision: bool = False
+    """Add ln n to the attention logits of a kept token that stands for n."""
+    gate: float = -1.0
+    """Least cosine at which a dropped token joins a kept one, for `merge` and `precision`; -1: all join."""
+    price: float = 0.0
+    """lambda, in nats per full prefill: what it costs in `G` to keep tokens."""
+
+    def __post_init__(self) -> None:
+        # A wrong name or number is the caller's: say so here.
+        self._budget()
+        SELECTORS[self._selector_name()]
+
+    @torch.no_grad()
+    def __call__(self, context: Context) -> Allocation:
+        """Decide for every picture. Where all is kept nothing else is done: not scored, merged or biased."""
+        pictures = context.pictures()
+        budget, selector = self._budget(), SELECTORS[self._selector_name()]()
+        fixed = getattr(budget, "fixed", False)
+        scores = (
+            Scores(torch.full_like(pictures.tokens[..., 0], torch.nan)) if fixed else self._scorer()(pictures)
+        )
+        asked = budget(pictures, scores)
+        # A host sync: whether there is anything to decide.
+        all_kept = torch.equal(asked, pictures.count) and not getattr(selector, "empty", False)
+        if all_kept or len(asked) == 0:
+            return _kept_all(context, pictures)
+        if fixed:
+            scores = self._scorer()(pictures)
+        selection = selector(pictures, scores, asked)
+        merged, mass = self._represented(pictures, scores, selection)
+        return Allocation(
+            keep=(context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False),
+            budget=_to_pictures(context, pictures, selection.keep.sum(1)),
+            visual=_to_pictures(context, pictures, pictures.count),
+            scores=_to_tokens(context, pictures, scores.values, torch.nan),
+            gains=selection.gains,
+            G=self._expected_free_energy(context, pictures, scores, selection),
+            bias=None if mass is None else _to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
+            embeds=None if merged is None else _replaced(context, pictures, selection, merged),
+        )
+
+    def _represented(
+        self, pictures: Pictures, scores: Scores, selection: Selection
+    ) -> tuple[Float[Tensor, "picture visual dim"] | None, Float[Tensor, "picture visual"] | None]:
+        """New embeddings of the kept tokens and how many each stands for; None where not asked for."""
+        merged, mass = selection.merged, selection.mass
+        if (self.merge and merged is None) or (self.precision and mass is None):
+            assignment = assign(pictures, selection.keep, self.gate)
+            if mass is None:
+                mass = assignment.mass(selection.keep.shape[1])
+            if self.merge and merged is None:
+                equal = torch.ones_like(scores.values)
+                weights = equal if scores.pragmatic is None else scores.pragmatic.exp()
+                merged = assignment.mean(pictures.tokens, weights)
+        return merged, mass if self.precision else None
+
+    def _expected_free_energy(
+        self, context: Context, pictures: Pictures, scores: Scores, selection: Selection
+    ) -> Float[Tensor, "batch pictures"] | None:
+        """G = - epistemic - pragmatic + price * cost of the kept set, in nats; None without both parts.
+
+        Epistemic: what the greedy steps added, or the sum over kept tokens taken as independent. Pragmatic:
+        the sum of kept log-preferences. Cost: share of the row's tokens that the kept ones are.
+        """
+        if scores.pragmatic is None or scores.epistemic is None:
+            return None
+        keep = selection.keep
+        alone = torch.where(keep, scores.epistemic, 0.0).sum(1)
+        epistemic = alone if selection.gains is None else selection.gains.nansum(1)
+        pragmatic = torch.where(keep, scores.pragmatic, 0.0).sum(1)
+        cost = keep.sum(1) / context.valid.sum(1)[pictures.row]
+        return _to_pictures(context, pictures, self.price * cost - epistemic - pragmatic)
+
+    def _scorer(self) -> Scorer:
+        return SCORERS[self.scorer]() if isinstance(self.scorer, str) else self.scorer
+
+    def _budget(self) -> Budget:
+        if isinstance(self.budget, str):
+            return BUDGETS[self.budget]()
+        if isinstance(self.budget, int):  # a bool is one: Count refuses it
+            return Count(self.budget)
+        return Ratio(self.budget) if isinstance(self.budget, float) else self.budget
+
+    def _selector_name(self) -> str:
+        return self._scorer().selector if self.selector is None else self.selector
+
+
+def _kept_all(context: Context, pictures: Pictures) -> Allocation:
+    """The untouched prefill."""
+    count = _to_pictures(context, pictures, pictures.count)
+    return Allocation(
+        keep=context.valid,
+        budget=count,
+        visual=count,
+        scores=torch.full_like(context.valid, torch.nan, dtype=torch.float),
+    )
+
+
+def _to_pictures(
+    context: Context, pictures: Pictures, x: Shaped[Tensor, " picture"]
+) -> Shaped[Tensor, "batch pictures"]:
+    """Numbers of pictures, by row and place in the row; 0 where a row has fewer pictures."""
+    out = x.new_zeros(context.grid.shape[:2])
+    out[pictures.row, pictures.nth] = x
+    return out
+
+
+def _to_tokens(
+    context: Context, pictures: Pictures, x: Shaped[Tensor, "picture visual"], elsewhere: Any
+) -> Shaped[Tensor, "batch seq"]:
+    """Numbers of visual tokens, in their places in the sequence."""
+    batch, seq = context.visual.shape
+    out = x.new_full((batch, seq + 1), elsewhere)  # with a spare column for padding
+    out[pictures.row[:, None], _column(pictures, pictures.valid, seq)] = x
+    return out[:, :seq]
+
+
+def _replaced(
+    context: Context, pictures: Pictures, selection: Selection, merged: Float[Tensor, "picture visual dim"]
+) -> Float[Tensor, "batch seq dim"]:
+    """The embeddings of the prefill with new ones at the kept tokens, in the model's dtype."""
+    seq = context.embeds.shape[1]
+    out = torch.nn.functional.pad(context.embeds, (0, 0, 0, 1))  # with a spare column for what is not kept
+    out[pictures.row[:, None], _column(pictures, selection.keep, seq)] = merged.to(out.dtype)
+    return out[:, :seq]
+
+
+def _column(
+    pictures: Pictures, real: Shaped[Tensor, "picture visual"], spare: int
+) -> Int[Tensor, "picture visual"]:
+    """Column of each token in the sequence; `spare` for those that are not real."""
+    return pictures.index.masked_fill(~real, spare)

@@ -1,0 +1,69 @@
+"""Precision-weighted attention: a log-precision per key, added to the attention logits of every layer.
+
+softmax(q . k / sqrt(d) + b) with b = ln(precision): with b = ln n a token counts for the n it stands for,
+as in proportional attention of https://arxiv.org/abs/2210.09461, equation 1. It travels as a 4-D mask.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+TAKES_A_FLOAT_MASK = ("eager", "sdpa")
+
+Masks = Float[Tensor, "batch 1 queries keys"] | dict[str, Float[Tensor, "batch 1 queries _"]]
+"""One mask, or one per type of layer, whose keys may be fewer where a window slides."""
+
+
+def precision_masks(
+    build: Callable[..., Any],
+    config: Any,
+    embeds: Float[Tensor, "batch queries _"],
+    columns: Bool[Tensor, "batch columns"] | None,
+    past_key_values: Any,
+    bias: Float[Tensor, "batch biased"],
+) -> Masks:
+    """The model's own masks, with `bias` (nats; 0 for later keys) where they let a key be seen.
+
+    `build` is the model's factory, `create_masks_for_generate`; `columns` says which keys are not padding.
+    """
+    how = config.get_text_config()._attn_implementation
+    if how not in TAKES_A_FLOAT_MASK:
+        raise ValueError(
+            f"Allocation.bias needs attention that takes a float mask, and this model runs {how!r}: load it "
+            "with attn_implementation='sdpa' or 'eager', or choose an allocator without bias"
+        )
+    masks = build(
+        config=config,
+        inputs_embeds=embeds,
+        attention_mask=columns,
+        past_key_values=past_key_values,
+        position_ids=None,
+    )
+    queries = embeds.shape[1]
+    past, keys = 0, queries
+    if past_key_values is not None:
+        # A static cache counts on the device; its masks are built outside of any compiled call.
+        past = int(past_key_values.get_query_offset())
+        keys = past_key_values.get_mask_sizes(queries, 0)[0]
+    bias = torch.nn.functional.pad(bias, (0, past + queries - bias.shape[1]))
+    lowest = torch.finfo(embeds.dtype).min
+
+    def weigh(mask: Tensor | None) -> Float[Tensor, "batch 1 queries _"]:
+        if mask is None:
+            # The factory leaves a plainly causal mask to the kernel, which could not take a bias then.
+            last = torch.arange(queries, device=embeds.device)[:, None] + past
+            seen = (torch.arange(keys, device=embeds.device) <= last)[None, None]
+        else:
+            seen = mask if mask.dtype == torch.bool else mask >= 0
+        # A static cache has room to come, a sliding window has only the last keys.
+        room = seen.shape[-1] - bias.shape[1]
+        over = torch.nn.functional.pad(bias, (0, max(room, 0)))[:, -seen.shape[-1] :]
+        over = over.to(embeds.device, embeds.dtype).clamp(min=lowest)
+        return torch.where(seen, over[:, None, None], lowest)
+
+    if isinstance(masks, dict):
+        return {kind: weigh(mask) for kind, mask in masks.items()}
+    return weigh(masks)

@@ -1,0 +1,113 @@
+"""A key-value cache with two lengths: the tokens that its caller counts, and the columns that it holds.
+
+`generate` and the position code of transformers ask `get_seq_length`: they count every token of the prompt
+(logical length). Mask code asks `get_query_offset` and `get_mask_sizes`: there only what was kept exists
+(physical length).
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The cached beginning of a conversation, after its last pruned prefill."""
+
+    logical: int
+    """Tokens that the caller believes to be in the cache."""
+    mask: Bool[Tensor, "batch physical"]
+    """The columns really there; False at those that only pad a row which kept fewer tokens."""
+    padded: bool
+    """Whether `mask` may have a False: known without looking at the device."""
+    bias: Float[Tensor, "batch physical"] | None = None
+    """Log-precision of every column, added to its attention logits in nats; None: no bias."""
+
+    @property
+    def physical(self) -> int:
+        """Columns really in the cache."""
+        return self.mask.shape[1]
+
+    def columns(
+        self, attention_mask: Bool[Tensor, "batch logical"] | None, width: int
+    ) -> Bool[Tensor, "batch columns"] | None:
+        """Which of `width` columns, the prefix and later ones, may be attended to; None: all of them.
+
+        `attention_mask` is the caller's, over logical tokens.
+        """
+        if attention_mask is None:
+            if not self.padded:
+                return None
+            return torch.cat([self.mask, self.mask.new_ones(len(self.mask), width - self.physical)], dim=1)
+        later = attention_mask[:, self.logical :].to(self.mask.device)
+        if width > self.physical and later.shape[1] == 0:
+            raise ValueError(
+                f"attention_mask has {attention_mask.shape[1]} columns but {self.logical} tokens are cached "
+                "already: give a mask over the whole conversation, as without arr-coc, or none"
+            )
+        return torch.cat([self.mask, later], dim=1)
+
+    def select(self, rows: Int[Tensor, " chosen"]) -> "Prefix":
+        """The same rows that the cache selects or reorders."""
+        rows = rows.to(self.mask.device)
+        return replace(self, mask=self.mask[rows], bias=None if self.bias is None else self.bias[rows])
+
+
+class _TwoLengths:
+    """Mixed into the class of a live cache by `mark`."""
+
+    prefix: Prefix
+
+    def get_seq_length(self, layer_idx: int = 0) -> Any:
+        """The logical length."""
+        return self.get_query_offset(layer_idx) + (self.prefix.logical - self.prefix.physical)
+
+    def get_query_offset(self, layer_idx: int = 0) -> Any:
+        """The physical length."""
+        return super().get_seq_length(layer_idx)  # type: ignore[misc]
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        super().reorder_cache(beam_idx)  # type: ignore[misc]
+        self.prefix = self.prefix.select(beam_idx)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        super().batch_select_indices(indices)  # type: ignore[misc]
+        self.prefix = self.prefix.select(torch.as_tensor(indices))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)  # type: ignore[misc]
+        self.prefix = self.prefix.select(torch.arange(len(self.prefix.mask)).repeat_interleave(repeats))
+
+    def crop(self, tokens_to_remove: int | Tensor) -> None:
+        if abs(tokens_to_remove) > self.get_query_offset() - self.prefix.physical:
+            raise ValueError(
+                f"cannot crop {abs(tokens_to_remove)} tokens: that reaches into a pruned prompt, of which "
+                "some were never cached; crop only generated tokens, or go back to a copy.deepcopy"
+            )
+        super().crop(tokens_to_remove)  # type: ignore[misc]
+
+    def reset(self) -> None:
+        super().reset()  # type: ignore[misc]
+        del self.prefix
+        self.__class__ = type(self).__bases__[1]
+
+
+_PRUNED: dict[type[Any], type[Any]] = {}  # one class for each: compiled code looks at the class
+
+
+def mark(past_key_values: Any, prefix: Prefix) -> None:
+    """Tell a live cache what it holds. Its class is swapped, so that whoever has it goes on using it."""
+    if not isinstance(past_key_values, _TwoLengths):
+        plain = type(past_key_values)
+        if plain not in _PRUNED:
+            _PRUNED[plain] = type(f"Pruned{plain.__name__}", (_TwoLengths, plain), {})
+        past_key_values.__class__ = _PRUNED[plain]
+    past_key_values.prefix = prefix
+
+
+def prefix_of(past_key_values: Any) -> Prefix | None:
+    """What `mark` said, or None for a cache from which nothing was left out."""
+    return past_key_values.prefix if isinstance(past_key_values, _TwoLengths) else None

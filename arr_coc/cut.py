@@ -1,0 +1,62 @@
+"""Shorten the arguments of a decoder to the tokens that are kept, and put what comes out back in place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a batch was shortened: kept tokens stand on the right, what pads a shorter row on the left."""
+
+    index: Int[Tensor, "batch kept"]
+    """The old column of each new one."""
+    real: Bool[Tensor, "batch kept"]
+    """False at padding."""
+    seq: int
+    """Length before."""
+
+    @classmethod
+    def of(cls, keep: Bool[Tensor, "batch seq"], longest: int) -> "Cut":
+        """Keep what is True, at most `longest` in a row."""
+        seq = keep.shape[1]
+        # A stable sort of the mask moves what is dropped to the front and leaves the rest in order.
+        index = keep.byte().argsort(dim=1, stable=True)[:, seq - longest :]
+        return cls(index, keep.gather(1, index), seq)
+
+    def rows(self, whole: Shaped[Tensor, "batch seq ..."]) -> Shaped[Tensor, "batch kept ..."]:
+        """The kept positions."""
+        index = self.index.view(*self.index.shape, *[1] * (whole.ndim - 2))
+        return whole.gather(1, index.expand(-1, -1, *whole.shape[2:]))
+
+    def back(self, hidden: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch seq dim"]:
+        """To the old places, with zeros where tokens were dropped: logits and labels keep their indices."""
+        batch, _, dim = hidden.shape
+        index = self.index[..., None].expand(-1, -1, dim)
+        return hidden.new_zeros(batch, self.seq, dim).scatter(1, index, hidden * self.real[..., None])
+
+    def arguments(
+        self,
+        whole: dict[str, Any],
+        positions: Int[Tensor, "axes batch seq"],
+        visual_rows: tuple[tuple[str, str], ...],
+    ) -> dict[str, Any]:
+        """The decoder's arguments for the kept tokens, at their original positions; all but the mask."""
+        batch, seq = positions.shape[1:]
+        of_rows = {name for pair in visual_rows for name in pair} | {"attention_mask", "position_ids"}
+        new = dict(whole)
+        for name, value in whole.items():
+            if name not in of_rows and isinstance(value, Tensor) and value.shape[:2] == (batch, seq):
+                new[name] = self.rows(value)
+        for where, planes in visual_rows:
+            if whole.get(where) is not None:
+                kept = torch.zeros_like(whole[where]).scatter(1, self.index, self.real)
+                chosen = kept[whole[where]]
+                new[planes] = [plane[chosen.to(plane.device)] for plane in whole[planes]]
+                new[where] = self.rows(whole[where]) & self.real
+        kept_positions = torch.stack([self.rows(axis) for axis in positions])
+        new["position_ids"] = kept_positions if len(positions) > 1 else kept_positions[0]
+        return new

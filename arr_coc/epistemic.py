@@ -1,0 +1,195 @@
+"""What a set of tokens tells of the picture: trace, log-determinant and facility location, token by token.
+
+The picture is a Gaussian field z ~ N(0, K) over its tokens, K = features features'. To keep the set S is to
+read z_j + noise of variance sigma2 at every j in S; C, the posterior covariance, is what remains unknown.
+`weights` (omega: mean 1 over a picture's tokens, 0 at padding) say how much the question asks of each token.
+"""
+
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from arr_coc.registry import Registry
+from arr_coc.types import SetFunction
+
+Features = Float[Tensor, "picture visual rank"]
+PerToken = Float[Tensor, "picture visual"]
+
+
+class Functional(Protocol):
+    """Makes a set function from features and weights, both zero at padding, and the noise."""
+
+    def __call__(self, features: Features, weights: PerToken, sigma2: float) -> SetFunction:
+        """The value of sets, nothing picked yet."""
+        ...
+
+
+EPISTEMIC: Registry[Functional] = Registry("epistemic functional")
+"""How a set of tokens may be valued."""
+
+WIDE = 256
+"""`trace` turns features wider than this into an N x N kernel. A rule that no neighbour can sway."""
+
+
+@EPISTEMIC.register("trace")
+def trace(features: Features, weights: PerToken, sigma2: float) -> SetFunction:
+    """Relevance-weighted variance explained, in the form that is cheaper at this width; both are exact."""
+    if features.shape[2] > WIDE:
+        return KernelTrace(features, weights, sigma2)
+    return FactorTrace(features, weights, sigma2)
+
+
+class KernelTrace:
+    """Steered by sum_t omega_t (K_tt - C_tt), valued at 1/2 sum_t omega_t ln((K_tt + s2) / (C_tt + s2)) nats.
+
+    What steers is relevance-weighted column-subset selection (V-optimal design); the value is the information
+    about what will be asked for (EPIG, https://arxiv.org/abs/2304.08151). O(N^2) a step and memory.
+    """
+
+    def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
+        kernel = features @ features.transpose(1, 2)
+        self._picture = torch.arange(len(features), device=features.device)
+        self._weights, self._sigma2 = weights, sigma2
+        self._unknown: PerToken = kernel.diagonal(dim1=1, dim2=2).clone()
+        self._history = [self._unknown]
+        # Kept as C omega^(1/2): a gain is a squared row length. The floor lets a column be divided out again.
+        self._root = weights.clamp(min=1e-8).sqrt()
+        self._rooted = kernel * self._root[:, None, :]
+
+    def gains(self) -> PerToken:
+        """Weighted variance that each token would explain, in units of the mean token energy."""
+        explained: PerToken = torch.linalg.vector_norm(self._rooted, dim=2).square()
+        return explained / (self._unknown + self._sigma2)
+
+    def add(self, picked: Int[Tensor, " picture"]) -> None:
+        """Condition the field on one more token a picture."""
+        column = self._rooted[self._picture, :, picked] / self._root[self._picture, picked, None]
+        ratio = column / (self._unknown[self._picture, picked, None] + self._sigma2)
+        self._rooted.addcmul_(ratio[:, :, None], (column * self._root)[:, None, :], value=-1)
+        self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
+        self._history.append(self._unknown)
+
+    def values(self) -> Float[Tensor, "picture steps"]:
+        """Information about what the question asks for, in nats."""
+        return _predictive_nats(self._history, self._weights, self._sigma2)
+
+
+class FactorTrace:
+    """The same as `KernelTrace` in O(N rank) a step and memory: C = X Z', and only Z changes.
+
+    The sums of squares are recomputed every `REFRESH` steps: their update subtracts, and drifts in float32.
+    """
+
+    REFRESH = 8
+
+    def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
+        self._picture = torch.arange(len(features), device=features.device)
+        self._weights, self._sigma2 = weights, sigma2
+        self._features, self._left = features, features.clone()
+        self._asked = features.transpose(1, 2) @ (features * weights[..., None])  # (picture, rank, rank)
+        self._squares, self._unknown = self._diagonals()
+        self._history = [self._unknown]
+
+    def gains(self) -> PerToken:
+        """Weighted variance that each token would explain, in units of the mean token energy."""
+        return self._squares / (self._unknown + self._sigma2)
+
+    def add(self, picked: Int[Tensor, " picture"]) -> None:
+        """Condition the field on one more token a picture."""
+        row = self._left[self._picture, picked][..., None]
+        column, ratio = _observe(self._features, row, self._picture, picked, self._sigma2)
+        if len(self._history) % self.REFRESH:
+            towards = self._asked @ row
+            cross = (self._left @ towards)[..., 0]  # C omega column
+            total = (row.transpose(1, 2) @ towards)[..., 0]
+            self._squares = torch.addcmul(self._squares, ratio, ratio * total - 2 * cross).relu_()
+            self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
+            self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
+        else:
+            self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
+            self._squares, self._unknown = self._diagonals()
+        self._history.append(self._unknown)
+
+    def values(self) -> Float[Tensor, "picture steps"]:
+        """Information about what the question asks for, in nats."""
+        return _predictive_nats(self._history, self._weights, self._sigma2)
+
+    def _diagonals(self) -> tuple[PerToken, PerToken]:
+        """Diagonals of C omega C and of C, straight from Z."""
+        return ((self._left @ self._asked) * self._left).sum(2), (self._features * self._left).sum(2).relu_()
+
+
+@EPISTEMIC.register("logdet")
+class LogDet:
+    """Information about the whole picture read with precision omega, in nats: 1/2 ln det(I + W K_SS W / s2).
+
+    W = omega^(1/2). Submodular. A determinantal point process with a ridge: no pivot falls below sigma2.
+    Section 1.3 (E1) of the project's theory. O(N rank) a step.
+    """
+
+    def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
+        self._picture = torch.arange(len(features), device=features.device)
+        self._sigma2 = sigma2
+        self._features = features * weights.sqrt()[..., None]
+        self._left = self._features.clone()
+        self._unknown = self._features.square().sum(2)
+
+    def gains(self) -> PerToken:
+        """Nats that each token would add."""
+        return 0.5 * torch.log1p(self._unknown / self._sigma2)
+
+    def add(self, picked: Int[Tensor, " picture"]) -> None:
+        """Condition the field on one more token a picture."""
+        row = self._left[self._picture, picked][..., None]
+        column, ratio = _observe(self._features, row, self._picture, picked, self._sigma2)
+        self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
+        self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
+
+
+@EPISTEMIC.register("facility")
+class Facility:
+    """Every token is explained by its best kept one alone, in nats: sum_t omega_t max_(j in S) i(t, j).
+
+    i(t, j) is what reading j tells of a reading of t, and 0 where the two point apart: a lower bound of the
+    value of `trace` that a decoder can cash in without interpolation. Submodular. O(N^2) a step and memory.
+    """
+
+    def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
+        kernel = features @ features.transpose(1, 2)
+        read = kernel.diagonal(dim1=1, dim2=2) + sigma2
+        told = kernel.relu().square() / (read[:, :, None] * read[:, None, :])
+        self._told = -0.5 * torch.log1p(-told.clamp(max=1 - 1e-6))  # symmetric: (picture, teller, told of)
+        self._best = torch.zeros_like(weights)
+        self._picture = torch.arange(len(features), device=features.device)
+        self._weights = weights
+
+    def gains(self) -> PerToken:
+        """Nats that each token would add."""
+        better = (self._told - self._best[:, None, :]).relu_()
+        return (better @ self._weights[..., None])[..., 0]
+
+    def add(self, picked: Int[Tensor, " picture"]) -> None:
+        """Let one more token a picture speak for those most like it."""
+        self._best = torch.maximum(self._best, self._told[self._picture, picked])
+
+
+def _observe(
+    features: Features,
+    row: Float[Tensor, "picture rank 1"],
+    picture: Int[Tensor, " picture"],
+    picked: Int[Tensor, " picture"],
+    sigma2: float,
+) -> tuple[PerToken, PerToken]:
+    """Column of C = X Z' at the picked token, whose row of Z is given; and the same over its variance."""
+    column = (features @ row)[..., 0]
+    return column, column / (column[picture, picked, None].relu() + sigma2)
+
+
+def _predictive_nats(
+    history: list[PerToken], weights: PerToken, sigma2: float
+) -> Float[Tensor, "picture steps"]:
+    """1/2 sum_t omega_t ln((K_tt + s2) / (C_tt + s2)) after each token added; `history` starts with K_tt."""
+    read = (torch.stack(history, dim=1) + sigma2).log()  # (picture, steps + 1, visual)
+    return 0.5 * ((read[:, :1] - read[:, 1:]) @ weights[..., None])[..., 0]

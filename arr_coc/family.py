@@ -1,0 +1,50 @@
+"""What a model family declares about itself: data, read by `attach`. One file a family in `adapters/`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from arr_coc.registry import Registry
+
+Grids = list[tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One way in which pictures enter a model."""
+
+    name: str
+    """Its key in `mm_encoder_outputs`, where `generate` hands over what the vision tower said."""
+    pixels: str
+    """The keyword argument that brings the pixels."""
+    token_id: str
+    """Name in the config of the placeholder token that pictures take the place of."""
+
+
+IMAGE = Modality("image", "pixel_values", "image_token_id")
+VIDEO = Modality("video", "pixel_values_videos", "video_token_id")
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to find the parts of a vision-language model of one `model_type`."""
+
+    grids: Callable[[Any, Mapping[str, Any]], Grids | None]
+    """(config, inputs of the forward call) -> (time, height, width) in visual tokens of every picture of the
+    call, in reading order; None where the inputs do not say. Not used if it does not fit the placeholders."""
+    tiny: Callable[[], Any]
+    """Builds a tiny random model of the real class with a maker of inputs (`adapters.tiny.Tiny`)."""
+    language_model: str = "language_model"
+    """Attribute path from the base model to the decoder that is called with `inputs_embeds`."""
+    layers: str = "layers"
+    """Attribute path from the decoder to the list of its layers: the first one measures what was seen."""
+    modalities: tuple[Modality, ...] = (IMAGE, VIDEO)
+    """How pictures come in."""
+    visual_rows: tuple[tuple[str, str], ...] = ()
+    """Pairs (mask, planes): arguments of the decoder with one row per visual token (DeepStack)."""
+    note: str = ""
+    """Anything a user should know, shown in the table of families."""
+
+
+FAMILIES: Registry[Family] = Registry("model family")
+"""Every supported `config.model_type`."""

@@ -1,0 +1,255 @@
+"""What the hooks do while an allocator is attached: let the language model see only what was kept."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from arr_coc.attention import Masks, precision_masks
+from arr_coc.cache import Prefix, mark, prefix_of
+from arr_coc.cut import Cut
+from arr_coc.family import Family
+from arr_coc.layout import lay_out
+from arr_coc.notice import Call, Notice
+from arr_coc.types import Allocation, Context
+
+Allocate = Callable[[Context], Allocation]
+"""Decides what to keep of one prefill. `arr_coc.allocate.Allocator` is one; any function will do."""
+Arguments = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The modules of a vision-language model that are hooked."""
+
+    model: Any
+    base: nn.Module
+    """Merges pictures into word embeddings and calls the decoder."""
+    decoder: nn.Module
+    first_layer: nn.Module
+    family: Family
+
+
+class Prefill:
+    """The hooks, and what they have to remember between the base model and the end of its decoder."""
+
+    def __init__(self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any]) -> None:
+        self.parts = parts
+        self.allocate = allocate
+        self.build_masks = build_masks
+        self.trace: list[Allocation] = []
+        self._notice = Notice(parts.base, parts.model.config, parts.family)
+        self._call: Call | None = None
+        self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
+        self._seen = 0
+
+    def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
+        """Before the base model."""
+        self._call = self._notice(args, kwargs)
+
+    def shorten(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
+    ) -> tuple[tuple[Any, ...], Arguments] | None:
+        """Before the decoder: decide, drop, and give it masks over the columns that exist."""
+        call, self._call, self._decided = self._call, None, None
+        if call is None:
+            return self._follow(args, kwargs)
+        attention_mask = _padding(kwargs.get("attention_mask"))
+        positions = _positions(kwargs)
+        context = self._context(call, kwargs["inputs_embeds"], attention_mask, positions)
+        allocation = self._timed(context)
+        # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
+        keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
+        allocation = replace(allocation, keep=keep)
+        kept, real, lost = torch.stack(
+            # The one host sync of shortening: how long the rows become is a shape.
+            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1)]
+        ).tolist()
+        if any(lost):
+            raise ValueError(
+                f"Allocation.keep drops {sum(lost)} text tokens; only visual tokens may go: "
+                "use keep = context.valid & (~context.visual | chosen)"
+            )
+        if kept == real and allocation.bias is None and allocation.embeds is None:
+            self._decided = allocation, None, None
+            return self._follow(args, kwargs)
+        if allocation.embeds is not None:
+            merged = allocation.embeds.to(context.embeds.dtype)
+            kwargs = kwargs | {
+                "inputs_embeds": torch.where(context.visual[..., None], merged, context.embeds)
+            }
+        cut = Cut.of(keep, max(kept))
+        ragged = min(kept) != max(kept)
+        prefix = self._grown(kwargs.get("past_key_values"), cut, ragged, attention_mask, allocation)
+        self._decided = allocation, cut, prefix
+        new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
+        # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
+        return args, new | {"attention_mask": self._mask(new, prefix, prefix.mask)}
+
+    def measure(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
+        """Before the first layer of the decoder: how long the sequence really is."""
+        if self._decided is not None:
+            self._seen = (args[0] if args else kwargs["hidden_states"]).shape[1]
+
+    def finish(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments, output: Any) -> Any:
+        """After the decoder: keep the record, mark the cache, put the hidden states back in their places."""
+        if self._decided is None:
+            return None
+        (allocation, cut, prefix), self._decided = self._decided, None
+        self.trace.append(replace(allocation, seen=self._seen))
+        if cut is None:
+            return None
+        if prefix is not None and output.past_key_values is not None:
+            mark(output.past_key_values, prefix)
+        output.last_hidden_state = cut.back(output.last_hidden_state)
+        return output
+
+    def masks(
+        self,
+        config: Any,
+        inputs_embeds: Tensor,
+        attention_mask: Tensor | None,
+        past_key_values: Any,
+        is_first_iteration: bool = False,
+        **others: Any,
+    ) -> Any:
+        """Stands in for `create_masks_for_generate`, which `generate` calls itself if the cache is static."""
+        if is_first_iteration:
+            return attention_mask  # `shorten` comes first; the decoder then makes its mask over what is left
+        prefix = prefix_of(past_key_values)
+        if prefix is not None:
+            width = past_key_values.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
+            columns = prefix.columns(_padding(attention_mask), width)
+            if prefix.bias is not None:
+                call = {"inputs_embeds": inputs_embeds, "past_key_values": past_key_values}
+                return self._mask(call, prefix, columns)
+            attention_mask = columns
+        return self.build_masks(
+            config=config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            is_first_iteration=is_first_iteration,
+            **others,
+        )
+
+    def _context(
+        self,
+        call: Call,
+        embeds: Tensor,
+        attention_mask: Tensor | None,
+        positions: Int[Tensor, "axes batch seq"],
+    ) -> Context:
+        device, seq = embeds.device, embeds.shape[1]
+        visual = call.visual.to(device)
+        valid = torch.ones_like(visual) if attention_mask is None else attention_mask[:, -seq:].to(device)
+        text = valid & ~visual
+        if call.asked is not None:
+            text = text & (torch.arange(seq, device=device) < call.asked)
+        rotary = positions[1:] if len(positions) == 4 else positions  # text, time, height, width
+        picture, grid = lay_out(visual, rotary, self.parts.family.grids(self.parts.model.config, call.inputs))
+        return Context(embeds, visual, text, valid, rotary, picture, grid)
+
+    def _timed(self, context: Context) -> Allocation:
+        _wait(context.embeds.device)
+        start = perf_counter()
+        allocation = self.allocate(context)
+        _wait(context.embeds.device)
+        took = 1000 * (perf_counter() - start)
+        shapes = {"keep": context.visual.shape, "bias": context.visual.shape, "embeds": context.embeds.shape}
+        for name, shape in shapes.items():
+            got = getattr(allocation, name)
+            if got is not None and got.shape != shape:
+                raise ValueError(
+                    f"Allocation.{name} must have the shape {tuple(shape)} of the prefill, got "
+                    f"{tuple(got.shape)}: give one entry for every token, text and padding included"
+                )
+        return replace(allocation, select_ms=took)
+
+    def _grown(
+        self, past: Any, cut: Cut, ragged: bool, attention_mask: Tensor | None, allocation: Allocation
+    ) -> Prefix:
+        """What the cache will hold after this prefill."""
+        logical = 0 if past is None else int(past.get_seq_length())
+        physical = 0 if past is None else int(past.get_query_offset())
+        config: Any = self.parts.decoder.config
+        if physical and "flash" in config._attn_implementation:
+            raise ValueError(
+                "flash attention takes the gaps between kept tokens for the ends of packed sequences and "
+                "would not look at what is cached: load the model with attn_implementation='sdpa' to show "
+                "pictures in a later turn"
+            )
+        before = None if attention_mask is None else attention_mask[:, :logical]
+        prefix = prefix_of(past) or Prefix(0, cut.real[:, :0], padded=False)
+        head = prefix.columns(before, physical)
+        head = cut.real.new_ones(len(cut.real), physical) if head is None else head
+        bias = None
+        if allocation.bias is not None or prefix.bias is not None:
+            new = torch.zeros(cut.real.shape, device=cut.real.device)
+            if allocation.bias is not None:
+                new = cut.rows(allocation.bias).float()
+            old = new.new_zeros(len(new), 0) if prefix.bias is None else prefix.bias
+            bias = torch.cat([pad(old, (0, physical - old.shape[1])), new], dim=1)
+        return Prefix(
+            logical=logical + cut.seq,
+            mask=torch.cat([head, cut.real], dim=1),
+            padded=ragged or prefix.padded or (physical > 0 and before is not None),
+            bias=bias,
+        )
+
+    def _follow(self, args: tuple[Any, ...], kwargs: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
+        """A call that drops nothing: decoding, another question. Only its mask may have to change."""
+        past, attention_mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        prefix = prefix_of(past)
+        if past is None or prefix is None:
+            return None
+        if attention_mask is None and not prefix.padded and prefix.bias is None:
+            return None
+        if attention_mask is not None and not (
+            isinstance(attention_mask, Tensor) and attention_mask.ndim == 2
+        ):
+            return None  # made by `masks`
+        width = past.get_mask_sizes(kwargs["inputs_embeds"].shape[1], 0)[0]
+        columns = prefix.columns(_padding(attention_mask), width)
+        return args, kwargs | {"attention_mask": self._mask(kwargs, prefix, columns)}
+
+    def _mask(
+        self, kwargs: Arguments, prefix: Prefix, columns: Bool[Tensor, "batch columns"] | None
+    ) -> Int[Tensor, "batch columns"] | Masks | None:
+        if prefix.bias is None:
+            return None if columns is None else columns.long()
+        past = kwargs.get("past_key_values")
+        config = self.parts.model.config
+        return precision_masks(self.build_masks, config, kwargs["inputs_embeds"], columns, past, prefix.bias)
+
+
+def _padding(attention_mask: Any) -> Bool[Tensor, "batch columns"] | None:
+    """The caller's mask over tokens."""
+    if attention_mask is None:
+        return None
+    if not (isinstance(attention_mask, Tensor) and attention_mask.ndim == 2):
+        raise ValueError(
+            "an attached model makes its own masks over the tokens that are kept, from a 2-D padding mask "
+            "(batch, seq); got a ready-made mask: give attention_mask as the processor returns it"
+        )
+    return attention_mask.bool()
+
+
+def _positions(kwargs: Arguments) -> Int[Tensor, "axes batch seq"]:
+    """Rotary positions of every token; those that the decoder would count itself if it was given none."""
+    given, embeds = kwargs.get("position_ids"), kwargs["inputs_embeds"]
+    if given is None:
+        past = kwargs.get("past_key_values")
+        given = torch.arange(embeds.shape[1], device=embeds.device)[None]
+        given = given + (0 if past is None else past.get_seq_length())
+    return given.to(embeds.device).reshape(-1, *given.shape[-2:]).expand(-1, len(embeds), -1)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

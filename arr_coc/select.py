@@ -1,0 +1,106 @@
+"""Selectors: which tokens to keep, given how many. Deterministic; among equals the first one."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from arr_coc.climb import climb
+from arr_coc.pooling import cells
+from arr_coc.registry import Registry
+from arr_coc.types import Pictures, Scores, Selection, Selector
+
+SELECTORS: Registry[type[Selector]] = Registry("selector")
+"""A `positional` one looks at places and does not follow a permutation; an `empty` one keeps nothing."""
+
+
+@SELECTORS.register("top_k")
+@dataclass(frozen=True)
+class TopK:
+    """Keep the highest scores."""
+
+    positional: ClassVar[bool] = False
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """The `budget` best of each picture."""
+        ranked = scores.values.masked_fill(~pictures.valid, -torch.inf)
+        # Stable, so that the first of equals wins on every device; topk does not promise that.
+        order = ranked.argsort(dim=1, descending=True, stable=True)
+        rank = order.argsort(dim=1)
+        return Selection(keep=(rank < budget[:, None]) & pictures.valid)
+
+
+@SELECTORS.register("greedy")
+@dataclass(frozen=True)
+class Greedy:
+    """Climb the scorer's value of sets, one token after another."""
+
+    positional: ClassVar[bool] = False
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """The greedy set of each picture, with the value that every step added."""
+        if scores.of_sets is None:
+            raise ValueError(
+                "the greedy selector climbs a value of sets, and this scorer has none (of_sets is None): "
+                "use selector='top_k', or a scorer such as 'efe' or 'divprune'"
+            )
+        path = climb(scores.of_sets, pictures.valid, budget)
+        return Selection(keep=path.keep, gains=path.gains)
+
+
+@SELECTORS.register("stride")
+@dataclass(frozen=True)
+class Stride:
+    """Keep evenly spaced tokens, the i-th of k at (i + 1/2) n / k, whatever their scores."""
+
+    positional: ClassVar[bool] = True
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """Every (n / k)-th token of each picture."""
+        n, k = pictures.count[:, None], budget[:, None]
+        # Picks that lie before the end of a token: i + 1/2 < k end / n, in whole numbers.
+        end = torch.arange(pictures.valid.shape[1] + 1, device=k.device)
+        picks = (2 * k * end + n - 1).div(2 * n, rounding_mode="floor")
+        return Selection(keep=(picks.diff(dim=1) > 0) & pictures.valid)
+
+
+@SELECTORS.register("pool")
+@dataclass(frozen=True)
+class Pool:
+    """Average the tokens over as many cells as the budget has; the middle one stands for its cell."""
+
+    positional: ClassVar[bool] = True
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """Cells of nearly equal size that tile the picture: their middles, means and sizes."""
+        cell, middle = cells(pictures.count, pictures.grid, budget, pictures.valid.shape[1])
+        keep = middle & pictures.valid
+        width = int(budget.max()) if len(budget) else 0
+        slot = torch.arange(width, device=cell.device)
+        member = ((cell[..., None] == slot) & pictures.valid[..., None]).float()  # (picture, visual, cell)
+        size = member.sum(1)
+        mean = member.transpose(1, 2) @ pictures.tokens / size.clamp(min=1)[..., None]
+        return Selection(
+            keep=keep,
+            merged=_at(keep, member @ mean),
+            mass=_at(keep, member @ size[..., None])[..., 0],
+        )
+
+
+@SELECTORS.register("none")
+@dataclass(frozen=True)
+class Nothing:
+    """Keep no token, whatever the budget: the control that answers without looking."""
+
+    positional: ClassVar[bool] = False
+    empty: ClassVar[bool] = True
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """The empty set."""
+        return Selection(keep=torch.zeros_like(pictures.valid))
+
+
+def _at(keep: Tensor, x: Float[Tensor, "picture visual dim"]) -> Float[Tensor, "picture visual dim"]:
+    return torch.where(keep[..., None], x, 0.0)

@@ -1,0 +1,191 @@
+"""What flows through one prefill: Context, Pictures, Scores, Selection, Allocation, and the parts' signatures."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Context:
+    """One prefill as the language model is about to see it, before anything is dropped."""
+
+    embeds: Float[Tensor, "batch seq dim"]
+    """Merged embeddings: projected picture tokens in their places among word embeddings, in the model's dtype."""
+    visual: Bool[Tensor, "batch seq"]
+    """True at visual tokens."""
+    text: Bool[Tensor, "batch seq"]
+    """True at tokens that are neither visual nor padding: template, question."""
+    valid: Bool[Tensor, "batch seq"]
+    """False at padding."""
+    positions: Int[Tensor, "axes batch seq"]
+    """Rotary positions: one axis, or time, height, width (M-RoPE)."""
+    picture: Int[Tensor, "batch seq"]
+    """Which picture of its row a visual token belongs to, from 0 in reading order; -1 elsewhere."""
+    grid: Int[Tensor, "batch pictures 3"]
+    """Tokens along time, height and width of each picture; 0 where unknown or where a row has fewer pictures."""
+
+    def __post_init__(self) -> None:
+        if not torch.isfinite(self.embeds[self.visual]).all():
+            raise ValueError(
+                "the visual tokens contain NaN or infinity: check the picture and its preprocessing "
+                "(a float16 vision tower that overflows is another cause: load it in bfloat16 or float32)"
+            )
+
+    def pictures(self) -> "Pictures":
+        """The visual tokens with one row a picture: the dense view on which scorers and selectors work."""
+        batch, seq = self.visual.shape
+        n_pictures = self.grid.shape[1]
+        slot = torch.where(self.visual, self.picture, n_pictures)  # text goes to a spare slot
+        counts = torch.zeros(batch, n_pictures + 1, dtype=torch.long, device=slot.device)
+        counts.scatter_add_(1, slot, torch.ones_like(slot))
+        counts = counts[:, :n_pictures].reshape(-1)
+        # The one host sync of building the view: how many pictures there are and how long the longest is.
+        row_of = counts.nonzero()[:, 0]
+        width = int(counts.max()) if counts.numel() else 0
+        row, nth = row_of // n_pictures, row_of % n_pictures
+        member = self.visual[row] & (self.picture[row] == nth[:, None])  # (picture, seq)
+        # A stable descending sort brings a picture's own tokens to the front in their order.
+        index = member.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
+        valid = member.gather(1, index)
+        tokens = self.embeds[row[:, None], index].float().where(valid[..., None], 0.0)  # padding may hold NaN
+        asked = self.text[row]
+        n_text = int(asked.sum(1).max()) if len(row) else 0
+        words = asked.byte().argsort(dim=1, descending=True, stable=True)[:, :n_text]
+        return Pictures(
+            tokens=tokens,
+            valid=valid,
+            query=self.embeds[row[:, None], words].float(),
+            asked=asked.gather(1, words),
+            grid=self.grid[row, nth],
+            row=row,
+            nth=nth,
+            index=index,
+        )
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The visual tokens of a prefill, one row a picture, padded on the right; everything in float32."""
+
+    tokens: Float[Tensor, "picture visual dim"]
+    """Projected visual tokens, zero at padding."""
+    valid: Bool[Tensor, "picture visual"]
+    """False at padding."""
+    query: Float[Tensor, "picture text dim"]
+    """Embeddings of the words in the picture's row, in order; undefined where `asked` is False."""
+    asked: Bool[Tensor, "picture text"]
+    """True at real words."""
+    grid: Int[Tensor, "picture 3"]
+    """Tokens along time, height, width; zeros where unknown."""
+    row: Int[Tensor, " picture"]
+    """Row of the batch that the picture stands in."""
+    nth: Int[Tensor, " picture"]
+    """Its place among the pictures of that row."""
+    index: Int[Tensor, "picture visual"]
+    """Column of each token in the sequence."""
+
+    @property
+    def count(self) -> Int[Tensor, " picture"]:
+        """Number of visual tokens of each picture."""
+        return self.valid.sum(1)
+
+
+@runtime_checkable
+class SetFunction(Protocol):
+    """A value of *sets* of tokens, explored greedily: it holds the state of what has been picked."""
+
+    def gains(self) -> Float[Tensor, "picture visual"]:
+        """What each token would add to the set picked so far, in the function's unit (nats where it has one)."""
+        ...
+
+    def add(self, picked: Int[Tensor, " picture"]) -> None:
+        """Put one token a picture into the set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer says of each visual token, and, for set-level scorers, of sets of them."""
+
+    values: Float[Tensor, "picture visual"]
+    """Higher is kept. Unitless unless the scorer says otherwise. Undefined at padding."""
+    pragmatic: Float[Tensor, "picture visual"] | None = None
+    """The part that helps to answer the query, in nats, where the scorer has one."""
+    epistemic: Float[Tensor, "picture visual"] | None = None
+    """The part that is information, in nats, where the scorer has one."""
+    of_sets: SetFunction | None = None
+    """The set-level value that the greedy selector climbs."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which tokens a selector kept."""
+
+    keep: Bool[Tensor, "picture visual"]
+    gains: Float[Tensor, "picture steps"] | None = None
+    """Value added by each greedy step, in order; NaN past a picture's budget."""
+    merged: Float[Tensor, "picture visual dim"] | None = None
+    """New embeddings of the kept tokens, if the selector pools instead of picking."""
+    mass: Float[Tensor, "picture visual"] | None = None
+    """How many original tokens each kept one stands for (the n of `ln n`); 0 at dropped ones."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What was decided in one prefill. `trace[-1]` is one."""
+
+    keep: Bool[Tensor, "batch seq"]
+    """True at every token that the language model sees: kept visual tokens and all text."""
+    budget: Int[Tensor, "batch pictures"]
+    """Visual tokens kept of each picture."""
+    visual: Int[Tensor, "batch pictures"]
+    """Visual tokens that each picture had."""
+    scores: Float[Tensor, "batch seq"]
+    """The scorer's values; NaN at text and padding."""
+    gains: Float[Tensor, "picture steps"] | None = None
+    """Value added by each greedy step (nats for `efe`), pictures in reading order; None for top-k."""
+    G: Float[Tensor, "batch pictures"] | None = None
+    """Expected free energy of the kept set in nats, lower is better, for scorers that have one."""
+    q_pi: Float[Tensor, "batch pictures budgets"] | None = None
+    """Posterior over budgets, for budgets that are policies."""
+    bias: Float[Tensor, "batch seq"] | None = None
+    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
+    embeds: Float[Tensor, "batch seq dim"] | None = None
+    """Embeddings that replace the originals where tokens were merged; None: unchanged."""
+    seen: int | None = None
+    """Length of the sequence that the first decoder layer was given, measured there."""
+    select_ms: float | None = None
+    """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Values every visual token. A frozen dataclass in `arr_coc/scorers/`, one file each."""
+
+    selector: ClassVar[str]
+    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ..."""
+
+    def __call__(self, pictures: Pictures) -> Scores:
+        """Score every token of every picture. A picture must not see its neighbours in the batch."""
+        ...
+
+
+@runtime_checkable
+class Budget(Protocol):
+    """Decides how many tokens each picture keeps. A frozen dataclass in `arr_coc/budgets/`, one file each."""
+
+    def __call__(self, pictures: Pictures, scores: Scores) -> Int[Tensor, " picture"]:
+        """Tokens to keep of each picture, between 0 and its count."""
+        ...
+
+
+@runtime_checkable
+class Selector(Protocol):
+    """Decides which tokens to keep, given how many."""
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """Keep exactly `budget` tokens of each picture."""
+        ...

@@ -1,0 +1,61 @@
+"""Let a model answer a batch of questions with the visual tokens that a method leaves it."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from arr_coc.allocate import Allocator
+from arr_coc.attach import attached
+from arr_coc.eval.models import Loaded
+from arr_coc.eval.prompt import Prompt
+from arr_coc.eval.timing import timed_prefill
+from arr_coc.types import Allocation
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came out for a batch, and what it took."""
+
+    texts: list[str]
+    keep: list[Bool[Tensor, " _"]]
+    """For each row: which of its visual tokens the language model saw."""
+    words: list[int]
+    """Tokens of each row that are neither visual nor padding."""
+    seconds: float
+    """Wall clock of generate() for the whole batch."""
+    prefill_ms: float
+    """Of the language model for the whole batch, selection included."""
+    select_ms: float
+    """The part of it spent deciding."""
+    kv_bytes: int
+    """Keys and values after the prefill, of the whole batch."""
+    allocation: Allocation | None
+    """What was decided, and why; None if nothing was attached."""
+
+
+def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_tokens: int) -> Answers:
+    """Greedy answers. Without an allocator the model is untouched."""
+    model = loaded.model
+    hooked: AbstractContextManager[list[Allocation]]
+    hooked = nullcontext([]) if allocator is None else attached(model, allocator)
+    with hooked as trace, timed_prefill(model) as prefill, torch.no_grad():
+        started = perf_counter()
+        ids = model.generate(**prompt.for_generate(), do_sample=False, max_new_tokens=max_new_tokens)
+        new = ids[:, prompt.visual.shape[1] :].cpu()  # waits for the device
+        seconds = perf_counter() - started
+    allocation = trace[0] if trace else None
+    keep = prompt.valid if allocation is None else allocation.keep
+    return Answers(
+        texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
+        keep=[row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)],
+        words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
+        seconds=seconds,
+        prefill_ms=prefill.ms,
+        select_ms=(allocation.select_ms or 0.0) if allocation else 0.0,
+        kv_bytes=prefill.kv_bytes,
+        allocation=allocation,
+    )

@@ -1,0 +1,162 @@
+"""The commands of `arr-coc`, thin: each reads its options and calls the module that does the work."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.console import Console
+from rich.text import Text
+from typer import Argument, Option, Typer
+
+from arr_coc.eval.config import RunConfig
+
+console = Console(markup=False)
+"""What users and models say is text: a bracket in it is a bracket."""
+app = Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="How many visual tokens a question is worth, and which.",
+    epilog="A mistake is said in one line; ARR_COC_DEBUG=1 shows where it came from.",
+)
+bench = Typer(no_args_is_help=True, help="Speed, measured side by side in one run.")
+app.add_typer(bench, name="bench")
+
+DEFAULT = RunConfig()
+ModelOption = Annotated[str, Option(help="A shipped model, a folder, or a Hugging Face name.")]
+DeviceOption = Annotated[str, Option(help="cpu, cuda, cuda:1, mps ...")]
+DtypeOption = Annotated[str, Option(help="float32, bfloat16 or float16.")]
+FreshOption = Annotated[bool, Option("--fresh", help="Start over in a folder that holds another evaluation.")]
+
+
+@app.command()
+def demo(
+    limit: Annotated[int, Option(min=1, help="Items of SceneVQA.")] = 300,
+    out: Annotated[Path, Option(help="Folder of the results.")] = Path("demo"),
+    batch_size: Annotated[int, Option(min=1, help="Items in one call.")] = DEFAULT.batch_size,
+    fresh: FreshOption = False,
+) -> None:
+    """The main job, offline: the shipped model answers with ever fewer visual tokens, chosen five ways."""
+    from arr_coc.eval.demo import run_demo
+    from arr_coc.eval.terminal import evaluate_with_progress, show
+
+    config = RunConfig(limit=limit, out=str(out), batch_size=batch_size)
+    results = evaluate_with_progress(config, fresh, console)
+    pictures = run_demo(config, results)
+    show(results, console)
+    console.print("pictures of the kept tokens: " + ", ".join(map(str, pictures)), soft_wrap=True)
+    console.print(f"report: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command()
+def ask(
+    image: Annotated[Path, Argument(help="Your picture: PNG, JPEG, WEBP, GIF, BMP or TIFF.")],
+    question: Annotated[str, Argument(help="Your question.")],
+    model: ModelOption = DEFAULT.model,
+    budget: Annotated[str, Option(help="0.11 (fraction kept), 64 (count) or auto.")] = "0.11",
+    method: Annotated[str, Option(help="A scorer with switches: efe, divprune+ln_n, efe+merge.")] = "efe",
+    out: Annotated[Path, Option(help="Where the picture of the kept tokens goes.")] = Path("kept.png"),
+    max_new_tokens: Annotated[int, Option(min=1, help="Longest answer.")] = 64,
+    device: DeviceOption = DEFAULT.device,
+    dtype: DtypeOption = DEFAULT.dtype,
+) -> None:
+    """Answer about your own picture, with all visual tokens and with a budget, and show what was kept."""
+    from arr_coc.eval.ask import ask as answer_twice
+    from arr_coc.eval.method import Method, parse_budget
+    from arr_coc.eval.models import load
+    from arr_coc.eval.terminal import quiet, show_answers
+    from arr_coc.eval.untrusted import open_picture
+
+    if not question.strip():
+        raise ValueError("the question is empty: ask something about the picture")
+    quiet()
+    picture, setting = open_picture(image), (Method.parse(method), parse_budget(budget))
+    with console.status(Text(f"loading {model}")):
+        loaded = load(model, device, dtype)
+    with console.status("answering"):
+        told = answer_twice(loaded, picture, question, [setting], max_new_tokens, out)
+    show_answers(told, console)
+    console.print(f"what was kept: {out}", soft_wrap=True)
+
+
+@app.command("eval")
+def evaluate(
+    config: Annotated[Path | None, Option(help="YAML with these settings; options given here win.")] = None,
+    model: Annotated[str | None, Option(help="A shipped model, a folder, or a Hugging Face name.")] = None,
+    task: Annotated[str | None, Option(help="What is asked; `arr-coc list` names them.")] = None,
+    methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
+    budgets: Annotated[
+        str | None, Option(help="0.33,64,auto: fraction kept, count, or the policy's.")
+    ] = None,
+    limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
+    split: Annotated[str | None, Option(help="Part of the task's items.")] = None,
+    batch_size: Annotated[int | None, Option(min=1, help="Items in one call.")] = None,
+    seed: Annotated[int | None, Option(help="Of the random control and of the bootstrap.")] = None,
+    merge: Annotated[bool | None, Option(help="Pool dropped tokens into kept ones, all methods.")] = None,
+    precision: Annotated[bool | None, Option(help="ln n on the attention logits, all methods.")] = None,
+    share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
+    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...")] = None,
+    dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
+    out: Annotated[
+        str | None, Option(help="Folder of the results. The same command goes on where it was.")
+    ] = None,
+    fresh: FreshOption = False,
+) -> None:
+    """Accuracy against visual tokens kept, with intervals. Stop it at any time: run again, and it goes on."""
+    from arr_coc.eval.folder import settings_from
+    from arr_coc.eval.terminal import evaluate_with_progress, show
+
+    given: dict[str, Any] = {
+        "model": model, "task": task, "methods": _listed(methods), "budgets": _listed(budgets),
+        "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
+        "precision": precision, "share_vision": share_vision, "device": device, "dtype": dtype, "out": out,
+    }  # fmt: skip
+    settings = settings_from(config) if config else {}
+    run = RunConfig(**(settings | {key: value for key, value in given.items() if value is not None}))
+    show(evaluate_with_progress(run, fresh, console), console)
+    console.print(f"report: {Path(run.out) / 'report.html'}", soft_wrap=True)
+
+
+@bench.command()
+def prefill(
+    methods: Annotated[
+        str, Option(help="Methods beside the full prefill.")
+    ] = "efe,divprune,seed,random,stride",
+    budget: Annotated[int, Option(min=1, max=576, help="Visual tokens kept of 576.")] = 64,
+    repeats: Annotated[int, Option(min=1, help="Rounds; each measures every method once.")] = 5,
+    layers: Annotated[int, Option(min=1, help="Layers of the decoder, 13 M parameters each.")] = 22,
+    seed: Annotated[int, Option(help="Of the random weights, picture and words.")] = 0,
+    out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
+) -> None:
+    """Prefill of a random 300 M Llama decoder with 576 visual and 40 text tokens: full, and with a budget."""
+    from arr_coc.eval.bench.prefill import measure, place
+    from arr_coc.eval.terminal import show_bench
+
+    path = place(out)
+    with console.status("building the model") as status:
+        results = measure(_listed(methods) or (), budget, repeats, layers, seed, status.update)
+    from arr_coc.eval.atomic import write_json
+
+    write_json(path, results)
+    show_bench(results, console)
+    console.print(f"written: {path}", soft_wrap=True)
+
+
+@app.command("list")
+def list_parts() -> None:
+    """What there is: models, tasks, scorers, selectors, model families."""
+    from arr_coc.eval.parts import show_parts
+
+    show_parts(console)
+
+
+@app.command()
+def cite(method: Annotated[str, Argument(help="A scorer, as `arr-coc list` names it.")]) -> None:
+    """Where a method comes from: the equation it is, and its source."""
+    from arr_coc.eval.parts import show_source
+
+    show_source(method, console)
+
+
+def _listed(words: str | None) -> tuple[str, ...] | None:
+    return None if words is None else tuple(word.strip() for word in words.split(","))

@@ -1,0 +1,86 @@
+"""The settings of an evaluation: one dataclass, whose fields are the YAML keys and the command-line keys."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from arr_coc.eval.method import BLIND, FULL, Budget, Method, parse_budget
+
+DTYPES = ("float32", "bfloat16", "float16")
+_EXAMPLE = {"methods": "efe,divprune", "budgets": "0.33,0.11"}
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What is evaluated. Raises ValueError where a setting makes no sense, before anything is loaded."""
+
+    model: str = "nano-llava"
+    """A shipped model, a folder, or a Hugging Face name."""
+    task: str = "scene_vqa"
+    """What is asked; `arr-coc list` names them."""
+    methods: tuple[str, ...] = ("efe", "divprune", "seed", "random", "stride")
+    """Scorers, with switches: `efe`, `divprune+ln_n`, `efe+merge+ln_n`."""
+    budgets: tuple[Budget, ...] = (1.0, 0.33, 0.22, 0.11, 0.05)
+    """With a point: the fraction kept, in (0, 1]. A whole number: a count. `auto`: the policy decides."""
+    limit: int | None = 300
+    """The first so many items of the task; None: all of them."""
+    split: str = "test"
+    """Which part of the task's items."""
+    batch_size: int = 32
+    """Items in one call of generate()."""
+    seed: int = 0
+    """Seed of the random control and of the bootstrap."""
+    merge: bool = False
+    """Pool every dropped token into the nearest kept one, for all methods."""
+    precision: bool = False
+    """Add ln n of the tokens that a kept one stands for to its attention logits, for all methods."""
+    share_vision: bool = True
+    """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
+    device: str = "cpu"
+    dtype: str = "float32"
+    out: str = "./runs/scene_vqa"
+    """Folder of the results."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "methods", tuple(str(method) for method in self.methods))
+        object.__setattr__(self, "budgets", tuple(parse_budget(budget) for budget in self.budgets))
+        for name in ("methods", "budgets"):
+            values = getattr(self, name)
+            if not values:
+                raise ValueError(f"{name} is empty: name at least one, for example --{name} {_EXAMPLE[name]}")
+            if len(set(map(str, values))) < len(values):
+                raise ValueError(f"{name} names one twice: {', '.join(map(str, values))}")
+        for name in ("limit", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
+        names = [method.name for method in self.parsed()]
+        if len(set(names)) < len(names):
+            raise ValueError(f"these methods are the same once the switches are applied: {', '.join(names)}")
+        for method, budget in self.settings():
+            method.allocator(budget, self.seed)  # says what cannot be built
+
+    def parsed(self) -> list[Method]:
+        """The methods with the switches that apply to all. Raises ValueError for an unreadable one."""
+        return [Method.parse(text, merge=self.merge, precision=self.precision) for text in self.methods]
+
+    def settings(self) -> list[tuple[Method, Budget]]:
+        """Every (method, budget) to run, in order: no token at all, all tokens, then the sweep.
+
+        All methods are the same at the full budget, so it is run once and shared; the two references are
+        always there, because no accuracy means anything without them.
+        """
+        sweep = [
+            (method, budget)
+            for method in self.parsed()
+            if method.scorer not in (FULL.scorer, BLIND.scorer)
+            for budget in self.budgets
+            if not (isinstance(budget, float) and math.isclose(budget, 1.0))
+        ]
+        return [(BLIND, 0), (FULL, 1.0), *sweep]
+
+    def plain(self) -> dict[str, Any]:
+        """As YAML and JSON have it."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}

@@ -1,0 +1,77 @@
+"""A method and a budget as they are written on the command line: `efe+merge+ln_n`, `0.11`, `64`, `auto`."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from arr_coc.allocate import Allocator
+from arr_coc.scorers import SCORERS
+
+Budget = int | float | str
+"""A float in (0, 1] is the fraction kept, an int is a count, `auto` is the policy."""
+SWITCHES = ("merge", "ln_n")
+
+
+@dataclass(frozen=True)
+class Method:
+    """A scorer and its switches: one line of a table."""
+
+    scorer: str
+    merge: bool = False
+    precision: bool = False
+
+    @staticmethod
+    def parse(text: str, merge: bool = False, precision: bool = False) -> "Method":
+        """Read `scorer[+merge][+ln_n]`. Raises KeyError for an unknown scorer, ValueError for a switch."""
+        scorer, *switches = (part.strip() for part in text.split("+"))
+        for switch in switches:
+            if switch not in SWITCHES:
+                raise ValueError(
+                    f"method {text!r} has the unknown switch {switch!r}: write SCORER"
+                    + "".join(f"[+{name}]" for name in SWITCHES)
+                )
+        if scorer != FULL.scorer:
+            SCORERS[scorer]  # says what there is
+        return Method(scorer, merge or "merge" in switches, precision or "ln_n" in switches)
+
+    @property
+    def name(self) -> str:
+        """The one way to write it."""
+        return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision
+
+    def allocator(self, budget: Budget, seed: int) -> Allocator | None:
+        """What `attached` is given; None for the untouched model."""
+        if self.scorer == FULL.scorer:
+            return None
+        part: Any = SCORERS[self.scorer]
+        seeded = "seed" in [field.name for field in fields(part)]
+        return Allocator(
+            scorer=part(seed=seed) if seeded else part(),
+            budget=budget or 1,  # `blind` keeps nothing, whatever it is asked for
+            merge=self.merge,
+            precision=self.precision,
+        )
+
+
+FULL = Method("full")
+"""Every visual token: the untouched model, nothing attached."""
+BLIND = Method("blind")
+"""No visual token: what can be answered without looking."""
+
+
+def parse_budget(text: Budget) -> Budget:
+    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and not `auto`."""
+    way_out = "write a fraction kept with a point (0.11), a count of visual tokens (64), or auto"
+    if isinstance(text, bool):
+        raise ValueError(f"a budget cannot be {text!r}: {way_out}")
+    word = str(text).strip()
+    if word == "auto":
+        return word
+    try:
+        value = float(word) if "." in word or "e" in word.lower() else int(word)
+    except ValueError:
+        raise ValueError(f"cannot read the budget {word!r}: {way_out}") from None
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"a budget must keep at least one token, got {word}: the control `blind` keeps none")
+    if isinstance(value, float) and not 0.0 < value <= 1.0:
+        raise ValueError(f"a keep_ratio must lie in (0, 1], got {word}: {way_out}")
+    return value

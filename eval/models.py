@@ -1,0 +1,100 @@
+"""Load a model and its processor: shipped with the package, from a folder, or from the Hugging Face hub."""
+
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+
+import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.eval.nano import MODELS
+from arr_coc.family import FAMILIES
+
+_HOLDS = "the folder must hold config.json, processor files and safetensors weights"
+_GIVES = "it is not in the cache, and the hub has none such, asks for a login, or cannot be reached"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to answer."""
+
+    model: Any
+    processor: Any
+
+    @property
+    def weights(self) -> str:
+        """A short name for these weights: it changes when the first 64 values of any parameter do."""
+        digest = hashlib.blake2s(digest_size=8)
+        for name, parameter in self.model.named_parameters():
+            digest.update(f"{name}{tuple(parameter.shape)}".encode())
+            digest.update(parameter.detach().flatten()[:64].float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+
+def source_of(name: str) -> str:
+    """Folder or hub name that `name` stands for. Raises KeyError if it is none of the three."""
+    if name in MODELS:
+        return str(MODELS[name])
+    if Path(name).is_dir():
+        return name
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
+        return name
+    near = difflib.get_close_matches(name, MODELS, n=1)
+    guess = f" (did you mean {near[0]!r}?)" if near else ""
+    raise KeyError(
+        f"no model called {name!r}{guess}: give a shipped one ({', '.join(MODELS)}), a folder, "
+        "or a Hugging Face name like llava-hf/llava-1.5-7b-hf"
+    )
+
+
+def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
+    """Model and processor, in evaluation mode. No code from the model's folder is ever run.
+
+    Raises KeyError for an unknown name or family, FileNotFoundError where nothing can be loaded from it.
+    """
+    source = source_of(name)
+    place = _device(device)
+    local = Path(source).is_dir()
+    if local and not (Path(source) / "config.json").is_file():
+        raise FileNotFoundError(f"cannot load {name!r}: {_HOLDS}")
+    safe = {"trust_remote_code": False, "local_files_only": local}
+    try:
+        config = AutoConfig.from_pretrained(source, **safe)
+        FAMILIES[config.model_type]  # before any weights are fetched
+        processor = AutoProcessor.from_pretrained(source, **safe)
+        model = AutoModelForImageTextToText.from_pretrained(
+            source, dtype=getattr(torch, dtype), use_safetensors=True, **safe
+        )
+    except OSError as error:
+        raise FileNotFoundError(
+            f"cannot load {name!r}: {_HOLDS if local else _GIVES} ({_first_line(error)})"
+        ) from error
+    except ImportError as error:
+        # Processors that also take films ask for torchvision, whatever is shown to them.
+        raise ValueError(
+            f"cannot load {name!r}: it needs a package that is not installed: try pip install torchvision "
+            f"({_first_line(error)})"
+        ) from error
+    tokenizer = processor.tokenizer
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if model.generation_config.pad_token_id is None:
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return Loaded(model.eval().to(place), processor)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"device {name!r} cannot be used here ({_first_line(error)}): try cpu") from error
+    return device
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,77 @@
+"""SceneVQA as items: one picture, one question, one answer; unlimited, and split by ranges of seeds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from arr_coc.eval.nano.questions import KINDS, Question, ask, wish
+from arr_coc.eval.nano.scene import Thing, arrange, draw
+
+SPLITS = {"train": 1, "validation": 2, "test": 3}
+"""First word of every seed, so that no item is in two splits."""
+
+
+@dataclass(frozen=True)
+class SceneItem:
+    """One item of SceneVQA."""
+
+    id: str
+    image: Image.Image
+    question: str
+    answer: str
+    kind: str
+
+
+def _compose(rng: np.random.Generator, kind: str) -> tuple[list[Thing], Question]:
+    """A kind and an answer are wished for first, then scenes are drawn until one grants it: even priors."""
+    kind, answer = wish(rng, kind)
+    while True:
+        things = arrange(rng)
+        for _ in range(4):
+            question = ask(things, kind, answer, rng)
+            if question is not None:
+                return things, question
+
+
+def item(split: str, index: int) -> SceneItem:
+    """Item number `index` of a split; the same one on every machine. Kinds take turns.
+
+    Raises ValueError for an unknown split or a negative index.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split called {split!r}; known: {', '.join(SPLITS)}")
+    if index < 0:
+        raise ValueError(f"items are numbered from 0, got {index}")
+    rng = np.random.default_rng((SPLITS[split], index))
+    things, question = _compose(rng, list(KINDS)[index % len(KINDS)])
+    return SceneItem(f"{split}-{index:06d}", draw(things, rng), question.text, question.answer, question.kind)
+
+
+def items(split: str, start: int = 0) -> Iterator[SceneItem]:
+    """Items of a split from number `start` on, without end; drawn as they are asked for."""
+    while True:
+        yield item(split, start)
+        start += 1
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A training scene with many questions."""
+
+    things: list[Thing]
+    questions: list[Question]
+    image: Image.Image
+
+
+def lesson(seed: tuple[int, ...], n_questions: int) -> Lesson:
+    """A training scene: the first question is drawn like an item, the others are whatever the scene allows."""
+    rng = np.random.default_rng((SPLITS["train"], *seed))
+    things, first = _compose(rng, wish(rng)[0])
+    questions = [first]
+    while len(questions) < n_questions:
+        question = ask(things, *wish(rng), rng)
+        if question is not None:
+            questions.append(question)
+    return Lesson(things, questions, draw(things, rng))

@@ -1,0 +1,120 @@
+"""Batches for training nano-llava: many questions packed after one picture, and the truth about every patch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from arr_coc.eval.nano.build import BOS, CENTRE, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
+from arr_coc.eval.nano.dataset import Lesson, lesson
+from arr_coc.eval.nano.questions import KINDS, Question
+from arr_coc.eval.nano.scene import CELLS, CHARACTERS, COLORS, PATCH, PLACES, SHAPES, SIDE, SIZES, centre, owners
+
+IDS = vocabulary()
+GROUPS: dict[str, tuple[str, ...]] = {
+    "color": tuple(COLORS),
+    "shape": SHAPES,
+    "size": tuple(SIZES),
+    "character": CHARACTERS,
+    "cell": PLACES,
+    "part": (CENTRE, GROUND),
+}
+"""What a patch can say, group by group; a visual token is taught to be the sum of the embeddings of its words."""
+WORDS = {group: torch.tensor([IDS[word] for word in words]) for group, words in GROUPS.items()}
+PREFIX = 2
+"""Tokens before the picture: beginning of sequence, `user:`."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Lessons as tensors."""
+
+    pixels: Float[Tensor, "batch 3 height width"]
+    patches: Int[Tensor, "batch visual groups"]
+    """For every patch and group the index of the right word in the group, -1 for none."""
+    ids: Int[Tensor, "batch packed"]
+    """All questions and answers of a picture, one after another."""
+    block: Int[Tensor, "batch packed"]
+    """Which question a token belongs to, from 1; 0 at padding."""
+    place: Int[Tensor, "batch packed"]
+    """Position of a token inside its question, from 0."""
+    target: Int[Tensor, "batch packed"]
+    """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
+    kind: Int[Tensor, "batch packed"]
+    """Index of the kind of question at the token that predicts the answer, -1 elsewhere."""
+    look: Bool[Tensor, "batch packed visual"]
+    """Patches that the token should look at (of a thing it names or asks for); all False: no advice."""
+
+
+def describe(truth: Lesson) -> tuple[Int[Tensor, "visual groups"], Int[Tensor, " visual"]]:
+    """What every patch says, group by group, and the thing that owns it (-1: none)."""
+    owner = owners(truth.things)
+    side = SIDE // PATCH
+    said = np.full((side, side, len(GROUPS)), -1, np.int64)
+    rows, columns = np.mgrid[0:side, 0:side]
+    per_cell = side // CELLS
+    said[..., 4] = rows // per_cell * CELLS + columns // per_cell
+    said[..., 5] = 1
+    for i, thing in enumerate(truth.things):
+        mine = owner == i
+        said[mine, 0] = GROUPS["color"].index(thing.color)
+        said[mine, 1] = GROUPS["shape"].index(thing.shape)
+        said[mine, 2] = GROUPS["size"].index(thing.size)
+        said[mine, 3] = CHARACTERS.index(thing.character) if thing.character else -1
+        said[mine, 5] = -1
+        said[(*centre(thing), 5)] = 0
+    return torch.from_numpy(said.reshape(N_VISUAL, -1)), torch.from_numpy(owner.reshape(-1))
+
+
+class Lessons(Dataset[Batch]):
+    """Batch number i of a stage, the same one on every machine and after every restart."""
+
+    def __init__(self, seed: int, stage: int, steps: int, batch: int, questions: int) -> None:
+        self.seed, self.stage, self.steps, self.batch, self.questions = seed, stage, steps, batch, questions
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        truths = [lesson((self.seed, self.stage, step, i), self.questions) for i in range(self.batch)]
+        pixels = torch.from_numpy(np.stack([np.asarray(truth.image) for truth in truths]))
+        pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        described = [describe(truth) for truth in truths]
+        rows = [self._pack(truth, owner) for truth, (_, owner) in zip(truths, described, strict=True)]
+        packed = [torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
+                  for part, fill in zip(zip(*rows, strict=True), (IDS[PAD], 0, 0, -100, -1, 0), strict=True)]  # fmt: skip
+        return Batch(pixels, torch.stack([said for said, _ in described]), *packed)
+
+    def _pack(self, truth: Lesson, owner: Int[Tensor, " visual"]) -> tuple[Tensor, ...]:
+        ids, block, place, target, kind, look = [], [], [], [], [], []
+        for number, question in enumerate(truth.questions, 1):
+            words = [*question.text.split(), "assistant:", question.answer]
+            n = len(words)
+            ids += [IDS[word] for word in words]
+            block += [number] * n
+            place += range(n)
+            target += [-100] * (n - 2) + [IDS[question.answer], IDS[EOS]]
+            kind += [-1] * (n - 2) + [list(KINDS).index(question.kind), -1]
+            advice = torch.zeros(n, N_VISUAL, dtype=torch.bool)
+            for at, thing in _advice(question, words):
+                advice[at] |= owner == thing
+            look.append(advice)
+        return (*(torch.tensor(x) for x in (ids, block, place, target, kind)), torch.cat(look))
+
+
+
+def _advice(question: Question, words: list[str]) -> list[tuple[int, int]]:
+    """(token, thing): a word looks at what it names; the end of a neighbour question at the neighbour."""
+    names = {*SHAPES, *PLACES}
+    named = [
+        at for at, word in enumerate(words[:-2])
+        if word in names or (word in COLORS and words[at + 1].startswith("object"))
+    ] or [words.index("objects")]  # fmt: skip
+    if question.kind in ("relation", "comparison"):
+        return list(zip(named, question.evidence, strict=True))
+    if question.kind == "neighbor":
+        return [(named[0], question.evidence[0]), (len(words) - 2, question.evidence[1])]
+    return [(named[0], thing) for thing in question.evidence]

@@ -1,0 +1,51 @@
+"""What `arr-coc list` and `arr-coc cite` show: the registries, and the docstrings of what is in them."""
+
+import inspect
+import sys
+from collections.abc import Iterable
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.eval.nano import MODELS
+from arr_coc.eval.tasks import TASKS
+from arr_coc.family import FAMILIES
+from arr_coc.scorers import SCORERS
+from arr_coc.select import SELECTORS
+
+
+def show_parts(console: Console) -> None:
+    """One table a registry."""
+    _table(console, "models (--model)", ((name, str(folder)) for name, folder in MODELS.items()))
+    _table(console, "tasks (--task)", ((name, _first(TASKS[name])) for name in TASKS))
+    _table(
+        console, "methods (--methods), each with +merge and +ln_n", ((n, _about(SCORERS[n])) for n in SCORERS)
+    )
+    _table(console, "selectors", ((name, _first(SELECTORS[name])) for name in SELECTORS))
+    _table(console, "model families", ((name, FAMILIES[name].note) for name in FAMILIES))
+
+
+def show_source(method: str, console: Console) -> None:
+    """What the module and the class of a scorer say about it. Raises KeyError for an unknown one."""
+    part = SCORERS[method.split("+")[0]]
+    console.print(f"{method}: {_about(part)}\n", style="bold")
+    console.print(inspect.getdoc(part) or "no source given")
+
+
+def _table(console: Console, title: str, lines: Iterable[tuple[str, str]]) -> None:
+    table = Table(title=title, title_justify="left", show_header=False, box=SIMPLE)
+    for name, what in lines:
+        table.add_row(name, what)
+    console.print(table)
+
+
+def _about(part: type) -> str:
+    """What the file of a part is for."""
+    return inspect.getdoc(sys.modules[part.__module__]) or ""
+
+
+def _first(part: type) -> str:
+    doc = inspect.getdoc(part) or ""
+    return doc.splitlines()[0] if doc else ""

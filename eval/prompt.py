@@ -1,0 +1,90 @@
+"""Turn pictures and questions into the inputs of a model, and encode the pictures once."""
+
+import copy
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from PIL import Image
+from torch import Tensor
+
+from arr_coc.eval.models import Loaded
+from arr_coc.family import FAMILIES
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A batch of questions, each about one picture, as the model takes it."""
+
+    inputs: dict[str, Any]
+    """Keyword arguments of generate(): ids padded on the left, pixels."""
+    visual: Bool[Tensor, "batch seq"]
+    """True at visual tokens."""
+    valid: Bool[Tensor, "batch seq"]
+    """False at padding."""
+    grids: list[tuple[int, int]]
+    """Rows and columns of each picture's visual tokens; a picture of several frames is stacked by rows."""
+    encoded: Any = None
+    """Output of the vision tower and the projector, if it was run already."""
+
+    def for_generate(self) -> dict[str, Any]:
+        """The arguments of one call; generate() may change what it is given, so each call gets its own."""
+        if self.encoded is None:
+            return dict(self.inputs)
+        words = {key: value for key, value in self.inputs.items() if "pixel" not in key}
+        return words | {"mm_encoder_outputs": {"image": copy.copy(self.encoded)}}
+
+
+def prompt(loaded: Loaded, images: Sequence[Image.Image], questions: Sequence[str]) -> Prompt:
+    """Questions through the chat template, then everything through the processor."""
+    conversations = [
+        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
+        for question in questions
+    ]
+    texts = loaded.processor.apply_chat_template(conversations, add_generation_prompt=True, tokenize=False)
+    batch = loaded.processor(
+        images=[[image] for image in images],
+        text=texts,
+        padding=True,
+        padding_side="left",
+        return_tensors="pt",
+    )
+    model = loaded.model
+    inputs = {
+        # Pixels take the model's dtype, ids and masks keep theirs.
+        key: value.to(model.device, model.dtype if value.is_floating_point() else value.dtype)
+        for key, value in batch.items()
+        if isinstance(value, Tensor)
+    }
+    visual = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
+    family = FAMILIES[model.config.model_type]
+    for modality in family.modalities:
+        visual |= inputs["input_ids"] == getattr(model.config, modality.token_id)
+    return Prompt(inputs, visual, inputs["attention_mask"].bool(), _grids(family, model, inputs, visual))
+
+
+def encoded(loaded: Loaded, prompt: Prompt) -> Prompt:
+    """With its pictures encoded, as generate() does first thing; unchanged where a model cannot."""
+    model = loaded.model
+    if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
+        return prompt
+    wanted = inspect.signature(model.base_model.get_image_features).parameters
+    taken = {key: value for key, value in prompt.inputs.items() if key in wanted}
+    with torch.no_grad():
+        features = model.base_model.get_image_features(**taken, return_dict=True)
+    # Every layer's states would be held as long as the batch is.
+    kept = {key: value for key, value in features.items() if key not in ("hidden_states", "attentions")}
+    return replace(prompt, encoded=type(features)(**kept))
+
+
+def _grids(family: Any, model: Any, inputs: dict[str, Any], visual: Tensor) -> list[tuple[int, int]]:
+    known = family.grids(model.config, inputs)
+    counts = visual.sum(1).tolist()
+    if known is not None and [t * h * w for t, h, w in known] == counts:
+        return [(t * h, w) for t, h, w in known]
+    # A family that does not say: a square where the count is one, else a single line.
+    sides = [round(count**0.5) for count in counts]
+    return [(side, side) if side * side == n else (1, n) for side, n in zip(sides, counts, strict=True)]

@@ -1,0 +1,36 @@
+"""SceneVQA: drawn scenes, eight kinds of question, short answers; unlimited and offline."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
+
+from arr_coc.eval.nano import dataset
+from arr_coc.eval.tasks.task import TASKS, Item
+
+
+@TASKS.register("scene_vqa")
+@dataclass(frozen=True)
+class SceneVQA:
+    """The generator in `eval/nano/`. An answer is right if it is the gold answer, whatever the case."""
+
+    max_new_tokens: ClassVar[int] = 4
+
+    def items(self, split: str, limit: int | None) -> Iterator[Item]:
+        """Every item has a picture of its own."""
+        for item in islice(dataset.items(split), self.count(split, limit)):
+            yield Item(item.id, item.id, item.image, item.question, item.answer, item.kind)
+
+    def count(self, split: str, limit: int | None) -> int:
+        """Raises ValueError without a limit: the generator never ends."""
+        if limit is None:
+            raise ValueError("scene_vqa has no last item: give a limit, for example --limit 300")
+        return limit
+
+    def score(self, answer: str, gold: str) -> float:
+        """Exact match, but for case, spaces and a full stop."""
+        return float(_plain(answer) == _plain(gold))
+
+
+def _plain(answer: str) -> str:
+    return " ".join(answer.lower().strip().rstrip(".").split())

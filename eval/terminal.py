@@ -1,0 +1,131 @@
+"""What the command line shows: a progress bar while it runs, tables when it is done."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from arr_coc.eval.ask import Told
+from arr_coc.eval.config import RunConfig
+from arr_coc.eval.folder import clear
+from arr_coc.eval.method import BLIND, FULL
+from arr_coc.eval.run import evaluate, total
+
+
+def quiet() -> None:
+    """Keep the bars and hints of transformers out of ours."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def evaluate_with_progress(config: RunConfig, fresh: bool, console: Console) -> dict[str, Any]:
+    """Run an evaluation under a bar with the time that is left."""
+    quiet()
+    if fresh:
+        clear(Path(config.out))
+    bar = Progress(
+        TextColumn("{task.description:<22}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    with bar:
+        running = bar.add_task("loading", total=total(config))
+        return evaluate(config, lambda n, what: bar.update(running, advance=n, description=what))
+
+
+def show(results: dict[str, Any], console: Console) -> None:
+    """Accuracy of every method and budget, and how `efe` compares on the same items."""
+    config, n = results["config"], results["rows"][0]["n"]
+    table = Table(title=f"{config['model']} on {config['task']}, {n} items, in %", box=SIMPLE_HEAD)
+    table.add_column("method", no_wrap=True)
+    for name in ("budget", "kept", "accuracy", "95 %", "of full", "prefill\nms", "select\nms"):
+        table.add_column(name, justify="right")
+    for row in results["rows"]:
+        relative = row["relative_accuracy"]
+        table.add_row(
+            row["method"],
+            str(row["budget"]),
+            f"{row['kept_tokens']:.0f}",
+            _percent(row["accuracy"]),
+            "–".join(map(_percent, row["ci95"])),
+            "" if relative is None else _percent(relative),
+            f"{row['prefill_ms']:.1f}",
+            f"{row['select_ms']:.1f}",
+            style="dim" if row["method"] in (FULL.name, BLIND.name) else None,
+        )
+    console.print(table)
+    if results["paired"]:
+        console.print(_paired(results["paired"]))
+
+
+def show_answers(told: list[Told], console: Console) -> None:
+    """One line for each way of answering. What a model says is printed as text, never as markup."""
+    table = Table()
+    for name in ("method", "budget", "tokens", "prefill ms", "answer"):
+        table.add_column(name)
+    for one in told:
+        keep = one.answers.keep[0]
+        table.add_row(
+            one.method,
+            str(one.budget),
+            f"{int(keep.sum())} of {len(keep)}",
+            f"{one.answers.prefill_ms:.1f}",
+            Text(one.answers.texts[0]),
+        )
+    console.print(table)
+
+
+def show_bench(results: dict[str, Any], console: Console) -> None:
+    """Times side by side."""
+    table = Table(title=f"prefill, medians of {results['repeats']} rounds", box=SIMPLE_HEAD)
+    for name in ("case", "ms", "full\nms", "ratio", "ratio of\nFLOPs", "select\nms", "whole\nmodel ms"):
+        table.add_column(name, justify="left" if name == "case" else "right")
+    for row in results["rows"]:
+        table.add_row(
+            row["case"],
+            f"{row['ours_ms']:.0f}",
+            f"{row['peer_ms']:.0f}",
+            f"{row['ours_ms'] / row['peer_ms']:.3f}",
+            f"{row['limit_ms'] / row['peer_ms']:.3f}",
+            f"{row['select_ms']:.1f}",
+            f"{row['model_ms']:.0f} of {row['peer_model_ms']:.0f}",
+        )
+    console.print(table)
+
+
+def _paired(pairs: list[dict[str, Any]]) -> Table:
+    table = Table(title="paired differences on the same items, in points", box=SIMPLE_HEAD)
+    for name in ("method", "versus", "budget", "difference", "95 %"):
+        table.add_column(name, justify="right" if name in ("difference", "95 %") else "left")
+    for pair in pairs:
+        low, high = pair["ci95"]
+        table.add_row(
+            pair["method"],
+            pair["versus"],
+            str(pair["budget"]),
+            f"{100 * pair['difference']:+.1f}",
+            f"{100 * low:+.1f} to {100 * high:+.1f}",
+            style="bold" if low > 0 else "red" if high < 0 else None,
+        )
+    return table
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}"

@@ -1,0 +1,73 @@
+"""Time the prefill of the language model where it happens: from its being called to its answer."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from arr_coc.family import FAMILIES
+
+
+@dataclass
+class Prefill:
+    """What the hooks saw in the first call of the language model; it is filled while the block runs."""
+
+    ms: float = 0.0
+    """From the first thing that happens when it is called, selection included, to its output."""
+    kv_bytes: int = 0
+    """Bytes of keys and values in the cache right after."""
+    _started: list[float] = field(default_factory=list)
+
+
+def decoder(model: Any) -> nn.Module:
+    """The language model inside a supported model. Raises KeyError for a family that nobody declared."""
+    path = FAMILIES[model.config.model_type].language_model
+    inner: nn.Module = model.base_model.get_submodule(path)
+    return inner
+
+
+@contextmanager
+def timed_prefill(model: Any) -> Iterator[Prefill]:
+    """Time the first call of the language model in the block; enter it inside of `attached`.
+
+    Then the hooks here stand outside of those of `attached`: first in, last out.
+    """
+    seen = Prefill()
+    device = next(model.parameters()).device
+
+    def before(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if not seen._started:
+            _synchronise(device)
+            seen._started.append(perf_counter())
+
+    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        if not seen.ms:
+            _synchronise(device)
+            seen.ms = 1e3 * (perf_counter() - seen._started[0])
+            seen.kv_bytes = _cache_bytes(output.past_key_values)
+
+    inner = decoder(model)
+    first = inner.register_forward_pre_hook(before, with_kwargs=True, prepend=True)
+    last = inner.register_forward_hook(after, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        first.remove()
+        last.remove()
+
+
+def _cache_bytes(cache: Any) -> int:
+    if cache is None:
+        return 0
+    # A recurrent layer holds a state of fixed size instead of keys and values.
+    held = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
+    return sum(t.numel() * t.element_size() for t in held if isinstance(t, torch.Tensor))
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)

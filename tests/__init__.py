@@ -1,0 +1,1 @@
+"""Tests mirror the source; contract tests run over the registries."""

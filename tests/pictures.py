@@ -1,0 +1,70 @@
+"""Made-up pictures, and what the laws do to them: alone, among strangers, permuted, padded."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from arr_coc.types import Pictures
+
+
+def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) -> Pictures:
+    """Pictures of correlated random tokens with a shared part, one a row, each with a question of its own."""
+    draw = torch.Generator().manual_seed(seed)
+    width, n = max(counts), len(counts)
+    count = torch.tensor(counts)
+    valid = torch.arange(width) < count[:, None]
+    basis = torch.randn(n, 6, dim, generator=draw)
+    tokens = torch.randn(n, width, 6, generator=draw) @ basis + 0.3 * torch.randn(
+        n, width, dim, generator=draw
+    )
+    tokens = tokens + 2 * torch.randn(n, 1, dim, generator=draw)
+    asked = torch.arange(words) < torch.randint(1, words + 1, (n, 1), generator=draw)
+    query = torch.randn(n, words, dim, generator=draw).masked_fill(~asked[..., None], torch.nan)
+    grid = torch.tensor([[1, *_sides(c)] for c in counts])
+    index = torch.arange(width).expand(n, width)
+    row = torch.arange(n)
+    return Pictures(tokens * valid[..., None], valid, query, asked, grid, row, torch.zeros_like(row), index)
+
+
+def _sides(count: int) -> tuple[int, int]:
+    high = max(d for d in range(1, int(count**0.5) + 1) if count % d == 0)
+    return (high, count // high) if high > 1 else (0, 0)  # a prime number of tokens: unknown grid
+
+
+def alone(these: Pictures, i: int) -> Pictures:
+    """One of the pictures, without the others and without padding."""
+    n, w = int(these.count[i]), int(these.asked[i].sum())
+    one = Pictures(**{name: value[i : i + 1] for name, value in vars(these).items()})
+    return replace(
+        one, tokens=one.tokens[:, :n], valid=one.valid[:, :n], index=one.index[:, :n],
+        query=one.query[:, :w], asked=one.asked[:, :w],
+    )  # fmt: skip
+
+
+def padded(these: Pictures, extra: int) -> Pictures:
+    """The same pictures in a wider frame."""
+    pad = torch.nn.functional.pad
+    return replace(
+        these,
+        tokens=pad(these.tokens, (0, 0, 0, extra)),
+        valid=pad(these.valid, (0, extra)),
+        index=pad(these.index, (0, extra)),
+        query=pad(these.query, (0, 0, 0, extra), value=torch.nan),
+        asked=pad(these.asked, (0, extra)),
+    )
+
+
+def permuted(these: Pictures, order: Tensor) -> Pictures:
+    """The tokens of every picture in another order; `order` must leave padding where it is."""
+    return replace(
+        these,
+        tokens=these.tokens.gather(1, order[..., None].expand_as(these.tokens)),
+        valid=these.valid.gather(1, order),
+    )
+
+
+def shuffle(these: Pictures, seed: int) -> Tensor:
+    """A random order of every picture's tokens, padding last."""
+    luck = torch.rand(these.valid.shape, generator=torch.Generator().manual_seed(seed))
+    return luck.masked_fill(~these.valid, 2.0).argsort(dim=1, stable=True)

@@ -1,0 +1,67 @@
+"""How methods and budgets are written, and what a mistake is told."""
+
+import pytest
+
+from arr_coc.eval.method import BLIND, FULL, Method, parse_budget
+
+
+@pytest.mark.parametrize("text", ["efe+merge+ln_n", "efe+ln_n+merge", " efe + ln_n + merge "])
+def test_switches_have_one_order_however_they_are_written(text: str) -> None:
+    method = Method.parse(text)
+
+    assert method == Method("efe", merge=True, precision=True)
+    assert method.name == "efe+merge+ln_n"
+    assert Method.parse(method.name) == method
+
+
+def test_a_switch_for_all_methods_is_added_to_each() -> None:
+    assert Method.parse("divprune", precision=True).name == "divprune+ln_n"
+
+
+def test_switches_and_budget_reach_the_allocator() -> None:
+    allocator = Method.parse("random+ln_n").allocator(0.11, seed=7)
+
+    assert allocator is not None
+    assert (allocator.budget, allocator.merge, allocator.precision) == (0.11, False, True)
+    assert allocator.scorer.seed == 7  # type: ignore[union-attr]
+
+
+def test_the_full_budget_attaches_nothing() -> None:
+    assert FULL.allocator(1.0, 0) is None
+    assert BLIND.allocator(0, 0) is not None
+
+
+def test_an_unknown_switch_is_named_with_what_there_is() -> None:
+    with pytest.raises(ValueError, match=r"unknown switch 'log'.*SCORER\[\+merge\]\[\+ln_n\]"):
+        Method.parse("efe+log")
+
+
+def test_an_unknown_scorer_is_named_with_a_guess() -> None:
+    with pytest.raises(KeyError, match="did you mean 'divprune'"):
+        Method.parse("divprun")
+
+
+@pytest.mark.parametrize(
+    ("text", "budget"),
+    [
+        ("1.0", 1.0),
+        ("0.33", 0.33),
+        ("64", 64),
+        (64, 64),
+        (0.5, 0.5),
+        ("auto", "auto"),
+        ("1", 1),
+        ("5e-2", 0.05),
+    ],
+)
+def test_a_point_makes_a_ratio_and_a_whole_number_a_count(text: object, budget: object) -> None:
+    parsed = parse_budget(text)  # type: ignore[arg-type]
+
+    assert parsed == budget
+    assert type(parsed) is type(budget)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "0.0", "1.5", "half", "", "nan.", True])
+def test_a_budget_that_keeps_nothing_or_too_much_is_refused_with_the_way_out(text: object) -> None:
+    with pytest.raises(ValueError, match=r"budget|keep_ratio"):
+        parse_budget(text)  # type: ignore[arg-type]
