@@ -1,6 +1,6 @@
 """arr-coc: how many visual tokens a question is worth, and which, decided by expected free energy."""
 
-from arr_coc import adapters as _adapters  # registers every model family
+import arr_coc.adapters  # noqa: F401  (registers every model family)
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
 

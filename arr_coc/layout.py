@@ -1,6 +1,8 @@
-"""Which picture of its row each visual token belongs to, and on what grid its tokens lie."""
+"""Where tokens stand: rotary positions, the picture that a visual token belongs to, the grid of a picture."""
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
@@ -10,6 +12,16 @@ from arr_coc.family import Grids
 
 Layout = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch pictures 3"]]
 """`Context.picture` and `Context.grid`."""
+
+
+def positions_of(arguments: Mapping[str, Any]) -> Int[Tensor, "axes batch seq"]:
+    """Rotary positions of every token; those that the decoder would count itself if it was given none."""
+    given, embeds = arguments.get("position_ids"), arguments["inputs_embeds"]
+    if given is None:
+        past = arguments.get("past_key_values")
+        given = torch.arange(embeds.shape[1], device=embeds.device)[None]
+        given = given + (0 if past is None else past.get_seq_length())
+    return given.to(embeds.device).reshape(-1, *given.shape[-2:]).expand(-1, len(embeds), -1)
 
 
 def lay_out(

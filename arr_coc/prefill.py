@@ -14,7 +14,7 @@ from arr_coc.attention import Masks, precision_masks
 from arr_coc.cache import Prefix, mark, prefix_of
 from arr_coc.cut import Cut
 from arr_coc.family import Family
-from arr_coc.layout import lay_out
+from arr_coc.layout import lay_out, positions_of
 from arr_coc.notice import Call, Notice
 from arr_coc.types import Allocation, Context
 
@@ -60,7 +60,7 @@ class Prefill:
         if call is None:
             return self._follow(args, kwargs)
         attention_mask = _padding(kwargs.get("attention_mask"))
-        positions = _positions(kwargs)
+        positions = positions_of(kwargs)
         context = self._context(call, kwargs["inputs_embeds"], attention_mask, positions)
         allocation = self._timed(context)
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
@@ -238,16 +238,6 @@ def _padding(attention_mask: Any) -> Bool[Tensor, "batch columns"] | None:
             "(batch, seq); got a ready-made mask: give attention_mask as the processor returns it"
         )
     return attention_mask.bool()
-
-
-def _positions(kwargs: Arguments) -> Int[Tensor, "axes batch seq"]:
-    """Rotary positions of every token; those that the decoder would count itself if it was given none."""
-    given, embeds = kwargs.get("position_ids"), kwargs["inputs_embeds"]
-    if given is None:
-        past = kwargs.get("past_key_values")
-        given = torch.arange(embeds.shape[1], device=embeds.device)[None]
-        given = given + (0 if past is None else past.get_seq_length())
-    return given.to(embeds.device).reshape(-1, *given.shape[-2:]).expand(-1, len(embeds), -1)
 
 
 def _wait(device: torch.device) -> None:

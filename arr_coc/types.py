@@ -1,4 +1,4 @@
-"""What flows through one prefill: Context, Pictures, Scores, Selection, Allocation, and the parts' signatures."""
+"""What flows through one prefill: Context, Pictures, Scores, Selection, Allocation; and who makes them."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
@@ -13,7 +13,7 @@ class Context:
     """One prefill as the language model is about to see it, before anything is dropped."""
 
     embeds: Float[Tensor, "batch seq dim"]
-    """Merged embeddings: projected picture tokens in their places among word embeddings, in the model's dtype."""
+    """Merged embeddings: projected picture tokens in their places among words, in the model's dtype."""
     visual: Bool[Tensor, "batch seq"]
     """True at visual tokens."""
     text: Bool[Tensor, "batch seq"]
@@ -25,7 +25,7 @@ class Context:
     picture: Int[Tensor, "batch seq"]
     """Which picture of its row a visual token belongs to, from 0 in reading order; -1 elsewhere."""
     grid: Int[Tensor, "batch pictures 3"]
-    """Tokens along time, height and width of each picture; 0 where unknown or where a row has fewer pictures."""
+    """Tokens along time, height, width of each picture; 0 where unknown or where a row has fewer pictures."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -36,7 +36,7 @@ class Context:
 
     def pictures(self) -> "Pictures":
         """The visual tokens with one row a picture: the dense view on which scorers and selectors work."""
-        batch, seq = self.visual.shape
+        batch = len(self.visual)
         n_pictures = self.grid.shape[1]
         slot = torch.where(self.visual, self.picture, n_pictures)  # text goes to a spare slot
         counts = torch.zeros(batch, n_pictures + 1, dtype=torch.long, device=slot.device)
@@ -98,7 +98,7 @@ class SetFunction(Protocol):
     """A value of *sets* of tokens, explored greedily: it holds the state of what has been picked."""
 
     def gains(self) -> Float[Tensor, "picture visual"]:
-        """What each token would add to the set picked so far, in the function's unit (nats where it has one)."""
+        """What each token would add to the set picked so far, in the function's unit, nats if it has one."""
         ...
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:

@@ -25,8 +25,6 @@ class Some:
     at_least: int = 5
     by_question: int = 7
     """Rows with questions of different length keep up to this many more: their budgets differ."""
-    by_row: int = 0
-    """Every second row keeps this many more, whatever it asks."""
     precision: bool = False
     """Weigh every kept token with a log-precision between -2 and 1 nats."""
     merged: bool = False
@@ -36,7 +34,6 @@ class Some:
         batch, seq = context.visual.shape
         drawn = torch.rand(seq, generator=torch.Generator().manual_seed(0))
         budget = self.at_least + 3 * context.text.sum(1) % (self.by_question + 1)
-        budget = budget + self.by_row * (torch.arange(batch) % 2)
         keep = context.valid & ~context.visual
         luck = torch.zeros(batch, seq)
         for nth in range(context.grid.shape[1]):

@@ -9,7 +9,7 @@ from transformers import DynamicCache, StaticCache
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
 from arr_coc.cache import Prefix, mark, prefix_of
-from tests.laws import ROWS, apart, generated, tiny_model
+from tests.runs import ROWS, apart, generated, tiny_model
 from tests.stubs import Some
 
 MASK = torch.tensor([[False, True, True], [True, True, True]])

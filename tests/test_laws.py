@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from arr_coc.family import FAMILIES
-from tests.laws import FELT, LAWS, felt, tiny_model
+from tests.laws import LAWS
+from tests.laws.pruning import felt
+from tests.runs import FELT, tiny_model
 
 pytestmark = [
     pytest.mark.parametrize("attention", ["eager", "sdpa"]),

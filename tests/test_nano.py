@@ -1,4 +1,4 @@
-"""SceneVQA: even priors, unambiguous questions, splits that share nothing; nano-llava's parts fit together."""
+"""SceneVQA: even priors, unambiguous questions, splits that share nothing; nano-llava's parts fit."""
 
 from collections import Counter
 from itertools import islice
@@ -32,8 +32,13 @@ def answer_to(question: str, things: list) -> set[str]:
         order = ["small", "medium", "large"]
         bigger = order.index(first.size) - order.index(second.size)
         true = {
-            "left": x < u, "right": x > u, "above": y < v, "below": y > v, "bigger": bigger > 0, "smaller": bigger < 0,
-        }[words[4]]  # fmt: skip
+            "left": x < u,
+            "right": x > u,
+            "above": y < v,
+            "below": y > v,
+            "bigger": bigger > 0,
+            "smaller": bigger < 0,
+        }[words[4]]
         return {"yes" if true else "no"}
     if words[:2] == ["how", "many"]:
         fits = [t for t in things if words[2] in ("objects", t.color, t.shape)]

@@ -1,5 +1,6 @@
 """nano-llava before training: the tokenizer, the processor and a model of the real transformers classes."""
 
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -9,18 +10,26 @@ from transformers import (
     LlavaProcessor,
     PreTrainedTokenizerFast,
 )
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from arr_coc.eval.nano.questions import COUNTS, YES_NO
 from arr_coc.eval.nano.scene import CHARACTERS, COLORS, PATCH, PLACES, SHAPES, SIDE, SIZES
 
-PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND = "<pad>", "<bos>", "<eos>", "<unk>", "<image>", "<centre>", "<ground>"
+PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND = (
+    "<pad>",
+    "<bos>",
+    "<eos>",
+    "<unk>",
+    "<image>",
+    "<centre>",
+    "<ground>",
+)
 """CENTRE and GROUND are said only by the per-patch training loss: "a thing's centre", "no thing"."""
 N_VISUAL = (SIDE // PATCH) ** 2
 MEAN, STD = (0.37, 0.34, 0.36), (0.15, 0.15, 0.15)
 CHAT = (
     "{{ bos_token }}{% for message in messages %}{{ message['role'] }}: "
-    "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+    "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}"
     "{% if part['type'] == 'image' %}<image> {% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}"
     "{% endfor %}{% endif %} {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
 )
@@ -29,9 +38,34 @@ CHAT = (
 def vocabulary() -> dict[str, int]:
     """Word -> id. One word is one token, so that an answer is one token."""
     words = [PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, "user:", "assistant:", "?"]
-    words += [*COLORS, *SHAPES, *SIZES, *YES_NO, *CHARACTERS, *(n for n in COUNTS if n not in CHARACTERS), *PLACES]
-    words += "is there a what color shape size the object objects how many are at written on".split()
-    words += "left right of above below bigger smaller than".split()
+    words += [
+        *COLORS,
+        *SHAPES,
+        *SIZES,
+        *YES_NO,
+        *CHARACTERS,
+        *(n for n in COUNTS if n not in CHARACTERS),
+        *PLACES,
+    ]
+    words += [
+        "is",
+        "there",
+        "a",
+        "what",
+        "color",
+        "shape",
+        "size",
+        "the",
+        "object",
+        "objects",
+        "how",
+        "many",
+        "are",
+        "at",
+        "written",
+        "on",
+    ]
+    words += ["left", "right", "of", "above", "below", "bigger", "smaller", "than"]
     return {word: i for i, word in enumerate(dict.fromkeys(words))}
 
 
@@ -50,7 +84,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 
 def processor() -> LlavaProcessor:
-    """Pictures of any size are resized to 192 x 192; the chat template puts the picture before the question."""
+    """Pictures of any size are resized to 192 x 192; the picture comes before the question."""
     pictures = CLIPImageProcessorPil(
         size={"height": SIDE, "width": SIDE},
         do_center_crop=False,
@@ -69,7 +103,7 @@ def processor() -> LlavaProcessor:
 
 
 def model(hidden: int = 128, vision_layers: int = 4, text_layers: int = 5) -> LlavaForConditionalGeneration:
-    """A random nano-llava: CLIP tower of 24 x 24 patches, Llama decoder, tied word embeddings, about 2 M parameters."""
+    """A random nano-llava: CLIP tower, 24 x 24 patches, Llama decoder, tied embeddings, 1.9 M parameters."""
     ids = vocabulary()
     vision = CLIPVisionConfig(
         hidden_size=hidden,
@@ -87,7 +121,8 @@ def model(hidden: int = 128, vision_layers: int = 4, text_layers: int = 5) -> Ll
         num_hidden_layers=text_layers,
         num_attention_heads=4,
         num_key_value_heads=4,
-        head_dim=hidden * 3 // 8,  # wide: at a distance of 600 tokens only the slow half of rotary channels compares content
+        # Wide: at a distance of 600 tokens only the slow rotary channels compare content.
+        head_dim=hidden * 3 // 8,
         max_position_embeddings=2048,
         initializer_range=hidden**-0.5,
         rope_parameters={"rope_type": "default", "rope_theta": 100_000_000.0},

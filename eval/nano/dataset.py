@@ -66,7 +66,7 @@ class Lesson:
 
 
 def lesson(seed: tuple[int, ...], n_questions: int) -> Lesson:
-    """A training scene: the first question is drawn like an item, the others are whatever the scene allows."""
+    """A training scene: the first question is drawn like an item, the others are what the scene allows."""
     rng = np.random.default_rng((SPLITS["train"], *seed))
     things, first = _compose(rng, wish(rng)[0])
     questions = [first]

@@ -1,4 +1,4 @@
-"""Batches for training nano-llava: many questions packed after one picture, and the truth about every patch."""
+"""Batches for training nano-llava: many questions packed after one picture, and what every patch says."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from arr_coc.eval.nano.build import BOS, CENTRE, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
+from arr_coc.eval.nano.build import CENTRE, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
 from arr_coc.eval.nano.dataset import Lesson, lesson
 from arr_coc.eval.nano.questions import KINDS, Question
-from arr_coc.eval.nano.scene import CELLS, CHARACTERS, COLORS, PATCH, PLACES, SHAPES, SIDE, SIZES, centre, owners
+from arr_coc.eval.nano.scene import (
+    CELLS,
+    CHARACTERS,
+    COLORS,
+    PATCH,
+    PLACES,
+    SHAPES,
+    SIDE,
+    SIZES,
+    centre,
+    owners,
+)
 
 IDS = vocabulary()
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -22,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "cell": PLACES,
     "part": (CENTRE, GROUND),
 }
-"""What a patch can say, group by group; a visual token is taught to be the sum of the embeddings of its words."""
+"""What a patch can say, group by group; a visual token is taught to be the sum of its words' embeddings."""
 WORDS = {group: torch.tensor([IDS[word] for word in words]) for group, words in GROUPS.items()}
 PREFIX = 2
 """Tokens before the picture: beginning of sequence, `user:`."""
@@ -45,6 +56,8 @@ class Batch:
     """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
     kind: Int[Tensor, "batch packed"]
     """Index of the kind of question at the token that predicts the answer, -1 elsewhere."""
+    named: Bool[Tensor, "batch packed"]
+    """Words that name something in the picture."""
     look: Bool[Tensor, "batch packed visual"]
     """Patches that the token should look at (of a thing it names or asks for); all False: no advice."""
 
@@ -81,15 +94,26 @@ class Lessons(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         truths = [lesson((self.seed, self.stage, step, i), self.questions) for i in range(self.batch)]
         pixels = torch.from_numpy(np.stack([np.asarray(truth.image) for truth in truths]))
-        pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+        pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
+            :, None, None
+        ]
         described = [describe(truth) for truth in truths]
         rows = [self._pack(truth, owner) for truth, (_, owner) in zip(truths, described, strict=True)]
-        packed = [torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
-                  for part, fill in zip(zip(*rows, strict=True), (IDS[PAD], 0, 0, -100, -1, 0), strict=True)]  # fmt: skip
+        fills = (IDS[PAD], 0, 0, -100, -1, 0, 0)
+        packed = [
+            torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
+            for part, fill in zip(zip(*rows, strict=True), fills, strict=True)
+        ]
         return Batch(pixels, torch.stack([said for said, _ in described]), *packed)
 
     def _pack(self, truth: Lesson, owner: Int[Tensor, " visual"]) -> tuple[Tensor, ...]:
-        ids, block, place, target, kind, look = [], [], [], [], [], []
+        ids: list[int] = []
+        block: list[int] = []
+        place: list[int] = []
+        target: list[int] = []
+        kind: list[int] = []
+        names: list[bool] = []
+        look: list[Tensor] = []
         for number, question in enumerate(truth.questions, 1):
             words = [*question.text.split(), "assistant:", question.answer]
             n = len(words)
@@ -99,22 +123,27 @@ class Lessons(Dataset[Batch]):
             target += [-100] * (n - 2) + [IDS[question.answer], IDS[EOS]]
             kind += [-1] * (n - 2) + [list(KINDS).index(question.kind), -1]
             advice = torch.zeros(n, N_VISUAL, dtype=torch.bool)
-            for at, thing in _advice(question, words):
+            at_names = _named(words)
+            names += [at in at_names for at in range(n)]
+            for at, thing in _advice(question, at_names, n - 2):
                 advice[at] |= owner == thing
             look.append(advice)
-        return (*(torch.tensor(x) for x in (ids, block, place, target, kind)), torch.cat(look))
+        return (*(torch.tensor(x) for x in (ids, block, place, target, kind, names)), torch.cat(look))
 
 
-
-def _advice(question: Question, words: list[str]) -> list[tuple[int, int]]:
-    """(token, thing): a word looks at what it names; the end of a neighbour question at the neighbour."""
+def _named(words: list[str]) -> list[int]:
+    """Places of the words that name something in the picture: a shape, a place, the colour of objects."""
     names = {*SHAPES, *PLACES}
-    named = [
+    return [
         at for at, word in enumerate(words[:-2])
         if word in names or (word in COLORS and words[at + 1].startswith("object"))
     ] or [words.index("objects")]  # fmt: skip
+
+
+def _advice(question: Question, named: list[int], last: int) -> list[tuple[int, int]]:
+    """(token, thing): a word looks at what it names; the end of a neighbour question at the neighbour."""
     if question.kind in ("relation", "comparison"):
         return list(zip(named, question.evidence, strict=True))
     if question.kind == "neighbor":
-        return [(named[0], question.evidence[0]), (len(words) - 2, question.evidence[1])]
+        return [(named[0], question.evidence[0]), (last, question.evidence[1])]
     return [(named[0], thing) for thing in question.evidence]

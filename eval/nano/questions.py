@@ -48,7 +48,7 @@ def _exists(things: Things, answer: str, rng: np.random.Generator) -> Question |
     if answer == "yes":
         name = _name(things[rng.integers(len(things))])
     else:
-        # The hard way to be absent: its colour and its shape are there, on different things, as often as that can be.
+        # The hard way to be absent: its colour and its shape are there, on different things.
         near = [f"{a.color} {b.shape}" for a in things for b in things]
         near = [name for name in near if name not in present]
         if near and rng.random() < 0.7:
@@ -65,7 +65,11 @@ def _exists(things: Things, answer: str, rng: np.random.Generator) -> Question |
 def _attribute(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
     if answer in SIZES:
         i = _pick(rng, [i for i in _unique(things) if things[i].size == answer])
-        return None if i is None else Question("attribute", f"what size is the {_name(things[i])} ?", answer, (i,))
+        return (
+            None
+            if i is None
+            else Question("attribute", f"what size is the {_name(things[i])} ?", answer, (i,))
+        )
     asked, given = ("color", "shape") if answer in COLORS else ("shape", "color")
     counts = Counter(getattr(thing, given) for thing in things)
     fits = [i for i, t in enumerate(things) if getattr(t, asked) == answer and counts[getattr(t, given)] == 1]
@@ -78,7 +82,9 @@ def _attribute(things: Things, answer: str, rng: np.random.Generator) -> Questio
 
 def _read(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
     i = _pick(rng, [i for i in _unique(things) if things[i].character == answer])
-    return None if i is None else Question("read", f"what is written on the {_name(things[i])} ?", answer, (i,))
+    return (
+        None if i is None else Question("read", f"what is written on the {_name(things[i])} ?", answer, (i,))
+    )
 
 
 def _column_row(thing: Thing) -> tuple[int, int]:
@@ -97,7 +103,9 @@ def _relation(things: Things, answer: str, rng: np.random.Generator) -> Question
         return None
     if (gap > 0) != (answer == "yes"):
         i, j = j, i
-    return Question("relation", f"is the {_name(things[i])} {direction} the {_name(things[j])} ?", answer, (i, j))
+    return Question(
+        "relation", f"is the {_name(things[i])} {direction} the {_name(things[j])} ?", answer, (i, j)
+    )
 
 
 def _compare(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
@@ -112,7 +120,9 @@ def _compare(things: Things, answer: str, rng: np.random.Generator) -> Question 
         return None
     if (gap * sign > 0) != (answer == "yes"):
         i, j = j, i
-    return Question("comparison", f"is the {_name(things[i])} {word} than the {_name(things[j])} ?", answer, (i, j))
+    return Question(
+        "comparison", f"is the {_name(things[i])} {word} than the {_name(things[j])} ?", answer, (i, j)
+    )
 
 
 def _count(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
@@ -134,7 +144,11 @@ def _asked(answer: str) -> str:
 def _place(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
     asked = _asked(answer)
     i = _pick(rng, [i for i, thing in enumerate(things) if getattr(thing, asked) == answer])
-    return None if i is None else Question("place", f"what {asked} is at {PLACES[things[i].cell]} ?", answer, (i,))
+    return (
+        None
+        if i is None
+        else Question("place", f"what {asked} is at {PLACES[things[i].cell]} ?", answer, (i,))
+    )
 
 
 def _neighbor(things: Things, answer: str, rng: np.random.Generator) -> Question | None:
@@ -164,8 +178,8 @@ KINDS: dict[str, tuple[Ask, tuple[tuple[str, ...], ...]]] = {
     "place": (_place, (tuple(COLORS), SHAPES)),
     "neighbor": (_neighbor, (tuple(COLORS), SHAPES)),
 }
-"""Kind of question -> how to ask it for a wanted answer, and the sets of answers it may have: one set is drawn
-evenly, then one answer of it, then scenes until one allows that answer."""
+"""Kind of question -> how to ask it for a wanted answer, and the sets of answers it may have: one set is
+drawn evenly, then one answer of it, then scenes until one allows that answer."""
 
 
 def chance(kind: str) -> float:

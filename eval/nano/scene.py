@@ -1,4 +1,4 @@
-"""SceneVQA's pictures: things of several shapes, colours, sizes and rotations on a textured, cluttered ground."""
+"""SceneVQA's pictures: things of several shapes, colours and sizes on a textured, cluttered ground."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +12,7 @@ SIDE = 192
 PATCH = 8
 """Pixels along a side of what becomes one visual token: 24 x 24 = 576 of them."""
 CELLS = 6
-"""A thing stands in one of 6 x 6 cells, named like the squares of a chess board: column a-f, row 1-6 from the top."""
+"""A thing stands in one of 6 x 6 cells, named as on a chess board: column a-f, row 1-6 from the top."""
 
 COLORS = {
     "red": (214, 40, 40),
@@ -58,7 +58,7 @@ class Thing:
 
 
 def arrange(rng: np.random.Generator) -> list[Thing]:
-    """Draw the things of one scene: nearly empty, middling or crowded, often with one colour or shape repeated."""
+    """Draw the things of one scene: nearly empty, middling or crowded; often a colour or shape recurs."""
     least, most = ((1, 3), (4, 8), (9, 16))[rng.choice(3, p=(0.25, 0.4, 0.35))]
     n = int(rng.integers(least, most + 1))
     colors = rng.choice(list(COLORS), n).tolist()
@@ -96,7 +96,9 @@ def outline(shape: str, angle: float) -> list[tuple[float, float]]:
     if shape == "cross":
         arm = 0.36
         quarter = [(arm, 1.0), (arm, arm), (1.0, arm), (1.0, -arm)]
-        corners = [(x * c - y * s, x * s + y * c) for c, s in ((1, 0), (0, -1), (-1, 0), (0, 1)) for x, y in quarter]
+        corners = [
+            (x * c - y * s, x * s + y * c) for c, s in ((1, 0), (0, -1), (-1, 0), (0, 1)) for x, y in quarter
+        ]
         corners = [(x * 0.94, y * 0.94) for x, y in corners]
     else:
         n, inner = {"square": (4, 1.0), "triangle": (3, 1.0), "star": (10, 0.45)}[shape]
@@ -123,7 +125,9 @@ def silhouette(thing: Thing) -> Pixels:
             hole = radius * 0.55
             pen.ellipse((x - hole, y - hole, x + hole, y + hole), fill=0)
     else:
-        pen.polygon([(x + radius * u, y + radius * v) for u, v in outline(thing.shape, thing.angle)], fill=255)
+        pen.polygon(
+            [(x + radius * u, y + radius * v) for u, v in outline(thing.shape, thing.angle)], fill=255
+        )
     cover = np.zeros((SIDE, SIDE), np.float32)
     cover[row * pitch : (row + 1) * pitch, column * pitch : (column + 1) * pitch] = (
         np.asarray(fine.resize((pitch, pitch), Image.Resampling.BOX), np.float32) / 255
@@ -137,10 +141,12 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _ground(rng: np.random.Generator) -> Pixels:
-    """A muted ground with a slope of light, blotches, patches of stripes, checks or noise, and coloured specks."""
+    """A muted ground with a slope of light, blotches, patches of texture, and coloured specks."""
     image = np.empty((SIDE, SIDE, 3), np.float32)
     image[:] = GROUNDS[rng.integers(len(GROUNDS))]
-    blotches = Image.fromarray(rng.standard_normal((8, 8)).astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    blotches = Image.fromarray(rng.standard_normal((8, 8)).astype(np.float32)).resize(
+        (SIDE, SIDE), Image.Resampling.BICUBIC
+    )
     image += np.asarray(blotches)[..., None] * rng.uniform(0, 14)
     slope = np.linspace(-1, 1, SIDE, dtype=np.float32)
     image += (slope[None, :] * rng.uniform(-18, 18) + slope[:, None] * rng.uniform(-18, 18))[..., None]

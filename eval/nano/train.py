@@ -1,179 +1,30 @@
 """Train nano-llava: `python -m arr_coc.eval.nano.train all` (resumes where it was stopped).
 
-Three stages. `tower`: the vision tower learns to say of every patch what is on it. `decoder`: the language model
-learns to answer from ideal visual tokens (sums of word embeddings, a random part of them). `joint`: both together,
-on all 576 tokens, from pixels to answers. Weights are kept in float32 and used in a bfloat16 copy.
+Four stages. `tower`: the vision tower learns to say of every patch what is on it. `decoder`: the language
+model learns to answer from ideal visual tokens (sums of word embeddings, a random part of them).
+`projector`: real tokens become like ideal ones. `joint`: all together, on all 576 tokens, from pixels to
+answers. The first two need nothing of each other and may run at the same time. Weights are kept in float32
+and used in bfloat16.
 """
 
 import argparse
 import copy
-import json
 import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.build import BOS, N_VISUAL, model, processor
-from arr_coc.eval.nano.lessons import GROUPS, IDS, PREFIX, WORDS, Batch, Lessons
-from arr_coc.eval.nano.questions import KINDS
+from arr_coc.eval.nano.build import processor
+from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, projector, tower
+from arr_coc.eval.nano.lessons import Batch, Lessons
 
 log = logging.getLogger("nano")
-Losses = dict[str, Tensor]
-MASKED = -1e4
-
-
-class Nano(nn.Module):
-    """nano-llava and what only training needs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.vlm = model()
-        hidden = self.vlm.config.text_config.hidden_size
-        self.heads = nn.Linear(hidden, sum(len(words) for words in GROUPS.values()))
-        tower = self.vlm.model.vision_tower
-        embeddings = getattr(tower, "vision_model", tower).embeddings
-        with torch.no_grad():
-            embeddings.patch_embedding.weight.mul_(4.0)
-            embeddings.position_embedding.weight[0].zero_()
-            embeddings.position_embedding.weight[1:] = 0.35 * _waves(math.isqrt(N_VISUAL), hidden)
-            # A common part of all words, for attention by place; what differs is for attention by content.
-            self.vlm.model.language_model.embed_tokens.weight.add_(0.5 * hidden**-0.5)
-            for layer in self.vlm.model.language_model.layers:
-                # Attention starts out as "look at what shares words with me and copy it" (mimetic initialisation,
-                # https://arxiv.org/abs/2305.09828): a question finds the patches that it names from the first step on.
-                layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
-                # Branches start small beside word embeddings of norm 1, or they would drown them.
-                layer.self_attn.o_proj.weight.copy_(0.05 * layer.self_attn.v_proj.weight.T)
-                layer.mlp.down_proj.weight.mul_(0.1)
-
-    def look(self, batch: Batch) -> Tensor:
-        """Last hidden states of the patches."""
-        return self.vlm.model.vision_tower(batch.pixels.to(self.heads.weight.dtype)).last_hidden_state[:, 1:]
-
-    def words(self, ids: Tensor) -> Tensor:
-        return F.embedding(ids, self.vlm.model.language_model.embed_tokens.weight)
-
-    def read(self, visual: Tensor, chosen: Tensor, batch: Batch, attend: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Hidden states of the packed questions after the visual tokens at `chosen`, and attention if asked for."""
-        n, k = chosen.shape
-        start = self.words(torch.tensor([[IDS[BOS], IDS["user:"]]]).expand(n, -1))
-        embeds = torch.cat([start, visual, self.words(batch.ids)], 1)
-        past = torch.arange(PREFIX).expand(n, -1)
-        positions = torch.cat([past, PREFIX + chosen, PREFIX + N_VISUAL + batch.place], 1)
-        block = torch.cat([torch.zeros(n, PREFIX + k, dtype=torch.long), batch.block], 1)
-        order = torch.arange(block.shape[1])
-        same = (block[:, None, :] == block[:, :, None]) & (batch.block.new_ones(1, 1, 1) > 0)
-        prefix = (order < PREFIX + k)[None, None, :]
-        allowed = (order[None, :, None] >= order[None, None, :]) & (prefix | same)
-        mask = torch.zeros(allowed.shape, dtype=embeds.dtype).masked_fill(~allowed, MASKED)[:, None]
-        out = self.vlm.model.language_model(
-            inputs_embeds=embeds, attention_mask=mask, position_ids=positions, use_cache=False, output_attentions=attend
-        )
-        return out.last_hidden_state[:, PREFIX + k :], out.attentions
-
-    def answer_losses(self, hidden: Tensor, batch: Batch) -> Losses:
-        """Cross-entropy of answers and ends, and the share of right answers of each kind."""
-        asked = batch.target >= 0
-        logits = self.vlm.lm_head(hidden[asked]).float()
-        target, kind = batch.target[asked], batch.kind[asked]
-        loss = F.cross_entropy(logits, target, reduction="none")
-        is_answer = kind >= 0
-        right = (logits.argmax(-1) == target).float()
-        shares = {name: right[kind == i].mean() for i, name in enumerate(KINDS)}
-        return {"answer": loss[is_answer].mean() + 0.05 * loss[~is_answer].mean(), **shares}
-
-
-def _waves(side: int, hidden: int) -> Tensor:
-    """Sine and cosine waves over rows and columns: (side * side, hidden)."""
-    rate = 1 / 100 ** (torch.arange(hidden // 4) / (hidden // 4))
-    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
-    return torch.cat([f(t.flatten()[:, None] * rate) for t in (x, y) for f in (torch.sin, torch.cos)], 1)
-
-
-def patch_loss(logits: dict[str, Tensor], patches: Tensor) -> Losses:
-    """Cross-entropy of every group over the patches that say something in it; `part` is a detector of centres."""
-    losses = {}
-    for i, group in enumerate(GROUPS):
-        truth, said = patches[..., i], patches[..., i] >= 0
-        if group == "cell":
-            said = said & (patches[..., 0] >= 0)
-        if group == "part":
-            continue
-        losses[group] = F.cross_entropy(logits[group][said].float(), truth[said])
-    part, truth = logits["part"].float(), patches[..., -1]
-    losses["centre"] = F.binary_cross_entropy_with_logits(part[..., 0], (truth == 0).float(), pos_weight=torch.tensor(8.0))
-    losses["ground"] = F.binary_cross_entropy_with_logits(part[..., 1], (truth == 1).float())
-    return losses
-
-
-def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """Every patch says its words through linear heads."""
-    sizes = [len(words) for words in GROUPS.values()]
-    logits = dict(zip(GROUPS, nano.heads(nano.look(batch)).split(sizes, -1), strict=True))
-    losses = patch_loss(logits, batch.patches)
-    right = {}
-    for group, i in (("shape", 1), ("character", 3)):
-        said = batch.patches[..., i] >= 0
-        right[f"{group}?"] = (logits[group][said].argmax(-1) == batch.patches[..., i][said]).float().mean()
-    return {"loss": sum(losses.values()) - 0.5 * losses["cell"], **losses, **right}
-
-
-def ideal(nano: Nano, patches: Tensor) -> Tensor:
-    """Visual tokens as they should be: the sum of the embeddings of what the patch says."""
-    return sum(
-        nano.words(words[patches[..., i].clamp(min=0)]) * (patches[..., i] >= 0)[..., None]
-        for i, words in enumerate(WORDS.values())
-    )  # type: ignore[return-value]
-
-
-def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
-    """Answer from a random part of ideal tokens, with noise; attention of three heads is led.
-
-    One to the word before, one from a word to what it names, one to the neighbour that is asked for.
-    """
-    thing = batch.patches[..., 0] >= 0
-    centre = batch.patches[..., -1] == 0
-    urge = torch.rand(thing.shape) + 2.0 * centre + 0.7 * thing
-    chosen = urge.topk(k, 1).indices.sort(1).values
-    visual = ideal(nano, batch.patches).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
-    visual = visual + 0.3 * visual.detach().std() * torch.randn_like(visual)
-    hidden, attentions = nano.read(visual, chosen, batch, attend=True)
-    losses = nano.answer_losses(hidden, batch)
-    look = batch.look.gather(2, chosen[:, None].expand(-1, batch.look.shape[1], -1))
-    led = []
-    for rows, layer in ((batch.kind < 0, 1), (batch.kind >= 0, 3)):
-        advice = look & rows[..., None]
-        seen = attentions[layer][:, 0, PREFIX + k :, PREFIX : PREFIX + k]
-        mass = (seen * advice).sum(-1)[advice.any(-1)]
-        led.append(-(mass.float() + 1e-4).log().mean())
-    before = attentions[0][:, 0].diagonal(-1, dim1=1, dim2=2)[:, PREFIX + k - 1 :][batch.place > 0]
-    losses |= {"noun": led[0], "end": led[1], "before": -(before.float() + 1e-4).log().mean()}
-    lead = 0.3 * max(0.0, 1 - progress / 0.6)
-    return {"loss": losses["answer"] + lead * (led[0] + led[1] + losses["before"]), **losses}
-
-
-def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """From pixels to answers on all tokens; projected tokens are drawn to the ideal ones."""
-    features = nano.look(batch)
-    visual = nano.vlm.model.multi_modal_projector(features)
-    table = nano.vlm.model.language_model.embed_tokens.weight
-    tied = {group: visual @ table[words].T for group, words in WORDS.items()}
-    said = patch_loss(tied, batch.patches)
-    goal = ideal(nano, batch.patches).detach().float()
-    gap = (visual.float() - goal).square().mean() / goal.square().mean()
-    everything = torch.arange(N_VISUAL).expand(len(visual), -1)
-    hidden, _ = nano.read(visual, everything, batch, attend=False)
-    losses = nano.answer_losses(hidden, batch)
-    teach = max(0.05, 1 - progress / 0.5)
-    patch = said["color"] + said["shape"] + said["size"] + said["character"]
-    return {"loss": losses["answer"] + teach * gap + 0.1 * teach * patch, "gap": gap, **said, **losses}
 
 
 @dataclass(frozen=True)
@@ -191,8 +42,9 @@ class Stage:
 
 STAGES = {
     "tower": Stage(tower, steps=2400, batch=16, questions=1, rate=2e-3),
-    "decoder": Stage(decoder, steps=2000, batch=16, questions=20, rate=2e-3, eager=True),
-    "joint": Stage(joint, steps=1800, batch=12, questions=24, rate=1.2e-3),
+    "decoder": Stage(decoder, steps=1600, batch=16, questions=20, rate=2e-3, eager=True),
+    "projector": Stage(projector, steps=500, batch=16, questions=1, rate=1.5e-3),
+    "joint": Stage(joint, steps=1500, batch=12, questions=24, rate=1e-3),
 }
 
 
@@ -202,9 +54,11 @@ def train(name: str, out: Path, seed: int, threads: int) -> None:
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     nano = Nano()
-    if name == "joint":
+    if name == "projector":
         _assemble(nano, out)
-    master = list(nano.parameters())
+    if name == "joint":
+        nano.load_state_dict(torch.load(out / "projector.pt", weights_only=True)["nano"])
+    master: list[Tensor] = list(nano.parameters())
     optimizer = torch.optim.AdamW(
         [{"params": [p for p in master if p.ndim > 1], "weight_decay": 0.05},
          {"params": [p for p in master if p.ndim < 2], "weight_decay": 0.0}],
@@ -218,10 +72,13 @@ def train(name: str, out: Path, seed: int, threads: int) -> None:
         start = saved["step"]
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
-    used = list(work.parameters())
+    used: list[Tensor] = list(work.parameters())
     lessons = Lessons(seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions)
-    batches = DataLoader(Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4)
-    began, sums, count = time.time(), {}, 0
+    batches = DataLoader(
+        Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
+    )
+    began = time.time()
+    sums: dict[str, tuple[float, int]] = {}
     for step, batch in enumerate(batches, start):
         torch.manual_seed(seed * 1_000_003 + step)
         progress = step / stage.steps
@@ -238,13 +95,12 @@ def train(name: str, out: Path, seed: int, threads: int) -> None:
         with torch.no_grad():
             torch._foreach_copy_(used, master)
         for key, value in losses.items():
-            value = float(value.detach())
-            if math.isfinite(value):
+            number = float(value.detach())
+            if math.isfinite(number):  # a kind that the batch did not ask for has no share
                 total, n = sums.get(key, (0.0, 0))
-                sums[key] = (total + value, n + 1)
-        count += 1
+                sums[key] = (total + number, n + 1)
         if (step + 1) % 50 == 0:
-            left = (time.time() - began) / count * (stage.steps - step - 1)
+            left = (time.time() - began) / (step + 1 - start) * (stage.steps - step - 1)
             log.info("%s %d/%d, %.0f min left: %s", name, step + 1, stage.steps, left / 60,
                      " ".join(f"{key} {total / n:.3f}" for key, (total, n) in sums.items()))  # fmt: skip
             sums = {}
@@ -256,7 +112,9 @@ def train(name: str, out: Path, seed: int, threads: int) -> None:
 
 def _assemble(nano: Nano, out: Path) -> None:
     """The tower of one stage, the language model of the other."""
-    parts = {stage: torch.load(out / f"{stage}.pt", weights_only=True)["nano"] for stage in ("tower", "decoder")}
+    parts = {
+        stage: torch.load(out / f"{stage}.pt", weights_only=True)["nano"] for stage in ("tower", "decoder")
+    }
     state = {key: parts["tower" if "vision_tower" in key or key.startswith("heads") else "decoder"][key]
              for key in nano.state_dict()}  # fmt: skip
     nano.load_state_dict(state)
@@ -273,10 +131,14 @@ def export(out: Path, folder: Path) -> None:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("stage", choices=[*STAGES, "export", "all"])
     parser.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the checkpoints")
-    parser.add_argument("--folder", type=Path, default=Path(__file__).parent / "nano-llava", help="where to export")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(__file__).parent / "nano-llava", help="where to export"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()

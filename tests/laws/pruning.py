@@ -1,0 +1,86 @@
+"""What is dropped: with nothing dropped nothing changes, and with something only what that explains."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from arr_coc.adapters.tiny import Tiny
+from arr_coc.attach import attached
+from tests.laws import CLOSE, EXACT, law
+from tests.runs import ROWS, Inputs, apart, batches, generated, positions, visual_of
+from tests.stubs import Some, blind, keep_all
+
+
+@law(EXACT)
+def off_is_off(tiny: Tiny) -> float:
+    """1. Keep-all is the untouched model to the last bit: logits, `generate`, beams."""
+    worst = 0.0
+    for inputs in batches(tiny):
+        plain = tiny.model(**inputs).logits
+        with attached(tiny.model, keep_all) as trace:
+            worst = max(worst, apart(tiny.model(**inputs).logits, plain))
+        assert trace[0].seen == plain.shape[1]
+    inputs = tiny.inputs(ROWS)
+    for options in ({}, {"num_beams": 3}, {"cache_implementation": "static", "disable_compile": True}):
+        run = partial(generated, tiny, inputs, **options)
+        plain = run()
+        with attached(tiny.model, keep_all):
+            on = run()
+        worst = max([worst, *map(apart, on.logits, plain.logits)])
+        worst = worst if torch.equal(on.sequences, plain.sequences) else float("inf")
+    return worst
+
+
+def against_hidden(tiny: Tiny, stub: Callable[..., Any], oracle: Callable[..., Tensor]) -> float:
+    worst = 0.0
+    for inputs in batches(tiny):
+        with attached(tiny.model, stub) as trace:
+            pruned = tiny.model(**inputs).logits
+        keep = trace[0].keep
+        worst = max(worst, apart(pruned[keep], oracle(tiny, inputs, trace[0])[keep]))
+    return worst
+
+
+def _hidden(tiny: Tiny, inputs: Inputs, allocation: Any) -> Tensor:
+    logits: Tensor = tiny.model(
+        **inputs | positions(tiny, inputs) | {"attention_mask": allocation.keep.long()}
+    ).logits
+    return logits
+
+
+@law(CLOSE)
+def oracle(tiny: Tiny) -> float:
+    """2. Pruned logits are those of the full model with the dropped tokens hidden by its padding mask."""
+    return max(against_hidden(tiny, stub, _hidden) for stub in (Some(), blind))
+
+
+@law(CLOSE)
+def merged(tiny: Tiny) -> float:
+    """2b. Replaced embeddings reach the decoder where their tokens stand."""
+
+    def replaced(tiny: Tiny, inputs: Inputs, allocation: Any) -> Tensor:
+        visual = visual_of(tiny, inputs)[..., None]
+
+        def swap(_: Any, args: Any, kwargs: Any) -> Any:
+            return args, kwargs | {
+                "inputs_embeds": torch.where(visual, allocation.embeds, kwargs["inputs_embeds"])
+            }
+
+        hook = tiny.model.model.language_model.register_forward_pre_hook(swap, with_kwargs=True)
+        try:
+            return _hidden(tiny, inputs, allocation)
+        finally:
+            hook.remove()
+
+    return against_hidden(tiny, Some(merged=True), replaced)
+
+
+def felt(tiny: Tiny) -> float:
+    """How much pruning changes the last logits: were it nothing, the laws would say nothing."""
+    inputs = tiny.inputs(ROWS[:1])
+    with attached(tiny.model, Some()):
+        pruned = tiny.model(**inputs).logits[:, -1]
+    return apart(pruned, tiny.model(**inputs).logits[:, -1])
