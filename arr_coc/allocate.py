@@ -1,6 +1,6 @@
 """Decide one prefill: score the tokens, ask the budget, select, and say what was done."""
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import torch
@@ -38,6 +38,8 @@ class Allocator:
 
     def __post_init__(self) -> None:
         # A wrong name or number is the caller's: say so here.
+        if self.price < 0.0:
+            raise ValueError(f"price is what keeping costs, in nats, and cannot be below 0, got {self.price}")
         self._budget()
         SELECTORS[self._selector_name()]
 
@@ -107,7 +109,10 @@ class Allocator:
 
     def _budget(self) -> Budget:
         if isinstance(self.budget, str):
-            return BUDGETS[self.budget]()
+            part: Any = BUDGETS[self.budget]
+            if any(field.default is MISSING and field.default_factory is MISSING for field in fields(part)):
+                raise ValueError(f"the budget {self.budget!r} needs a number: write budget=64 or budget=0.11")
+            return part()  # type: ignore[no-any-return]
         if isinstance(self.budget, int):  # a bool is one: Count refuses it
             return Count(self.budget)
         return Ratio(self.budget) if isinstance(self.budget, float) else self.budget

@@ -215,6 +215,16 @@ def test_a_name_that_does_not_exist_is_refused_at_once_with_a_guess(names: dict[
         Allocator(**names)  # type: ignore[arg-type]
 
 
+def test_a_budget_by_name_that_needs_a_number_says_so() -> None:
+    with pytest.raises(ValueError, match="budget=64"):
+        Allocator(budget="count")
+
+
+def test_a_price_below_zero_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="price"):
+        Allocator(price=-1.0)
+
+
 def test_a_count_above_the_tokens_says_so() -> None:
     with pytest.raises(ValueError, match=r"9 visual tokens .* budget=1\.0 keeps all"):
         Allocator(budget=10)(context(ROWS))

@@ -14,6 +14,8 @@ from arr_coc.eval.nano.scene import CELLS
 Losses = dict[str, Tensor]
 """`loss` is what is minimised; the others are shown."""
 MASKED = -1e4
+SINK = 6
+"""Things that the first token weighs as much as, for the head that counts: it sees n of n + 6."""
 
 
 class Nano(nn.Module):
@@ -60,7 +62,7 @@ class Nano(nn.Module):
 
     def read(
         self, visual: Tensor, chosen: Tensor, batch: Batch, attend: bool
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
         """Hidden states of the packed questions after the visual tokens at `chosen`, and attention."""
         n, k = chosen.shape
         start = self.words(torch.tensor([[IDS[BOS], IDS["user:"]]]).expand(n, -1))
@@ -92,6 +94,17 @@ class Nano(nn.Module):
         right = (logits.argmax(-1) == target).float()
         shares = {name: right[kind == i].mean() for i, name in enumerate(KINDS)}
         return {"answer": loss[is_answer].mean() + 0.05 * loss[~is_answer].mean(), **shares}
+
+    def thing_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of every group at the words that name one thing: what is it like?"""
+        table = self.vlm.model.language_model.embed_tokens.weight
+        losses = []
+        for i, words in enumerate(WORDS.values()):
+            asked = batch.thing[..., i] >= 0
+            if asked.any():
+                logits = (hidden[asked] @ table[words].T).float()
+                losses.append(functional.cross_entropy(logits, batch.thing[..., i][asked]))
+        return torch.stack(losses).sum()
 
 
 def _waves(side: int, hidden: int) -> Tensor:
@@ -140,10 +153,11 @@ def ideal(nano: Nano, patches: Tensor) -> Tensor:
 
 
 def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
-    """Answer from a random part of ideal tokens, with noise; attention of four heads is led.
+    """Answer from a random part of ideal tokens, with noise; attention of five heads is led.
 
-    To the word before; from a word to what it names; from the end of a question to those words; from there to
-    the neighbour that is asked for.
+    To the word before; from a word to what it names; from a word to the centres of what is to be counted and
+    to the first token, so that the split tells the number; from the end of a question to those words; from
+    there to the neighbour that is asked for. A word that names one thing learns to say all about it.
     """
     thing = batch.patches[..., 0] >= 0
     centre = batch.patches[..., -1] == 0
@@ -152,6 +166,7 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
     visual = ideal(nano, batch.patches).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
     visual = visual + 0.3 * visual.detach().std() * torch.randn_like(visual)
     hidden, attentions = nano.read(visual, chosen, batch, attend=True)
+    assert attentions is not None
     losses = nano.answer_losses(hidden, batch)
     look = batch.look.gather(2, chosen[:, None].expand(-1, batch.look.shape[1], -1))
     led = []
@@ -161,14 +176,21 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
         mass = (seen * advice).sum(-1)[advice.any(-1)]
         led.append(_surprise(mass))
     before = attentions[0][:, 0].diagonal(-1, dim1=1, dim2=2)[:, PREFIX + k - 1 :][batch.place > 0]
+    centres = look & (batch.patches[..., -1] == 0).gather(1, chosen)[:, None]
+    counting = attentions[1][:, 1, PREFIX + k :, : PREFIX + k].float().add(1e-6).log()[batch.counts]
+    found = centres[batch.counts]
+    shares = (SINK * counting[:, 0] + (counting[:, PREFIX:] * found).sum(-1)) / (SINK + found.sum(-1))
     names = (attentions[2][:, 0, PREFIX + k :, PREFIX + k :] * batch.named[:, None]).sum(-1)[batch.kind >= 0]
     leads = {"noun": led[0], "end": led[1], "before": _surprise(before), "names": _surprise(names)}
+    leads |= {"counting": -shares.mean(), "thing": nano.thing_loss(hidden, batch)}
     lead = 0.3 * max(0.0, 1 - progress / 0.6)
     return {"loss": losses["answer"] + lead * sum(leads.values()), **losses, **leads}
 
 
 def _surprise(mass: Tensor) -> Tensor:
-    """Mean of -ln of attention mass."""
+    """Mean of -ln of attention mass; 0 of none."""
+    if not len(mass):
+        return mass.sum()
     return -(mass.float() + 1e-4).log().mean()
 
 

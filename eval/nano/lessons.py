@@ -20,6 +20,7 @@ from arr_coc.eval.nano.scene import (
     SHAPES,
     SIDE,
     SIZES,
+    Thing,
     centre,
     owners,
 )
@@ -58,8 +59,19 @@ class Batch:
     """Index of the kind of question at the token that predicts the answer, -1 elsewhere."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
+    counts: Bool[Tensor, "batch packed"]
+    """Of those, the words whose things are to be counted."""
+    thing: Int[Tensor, "batch packed groups"]
+    """Of the others, what the one thing named is like: index of the right word in each group, -1 for none."""
     look: Bool[Tensor, "batch packed visual"]
     """Patches that the token should look at (of a thing it names or asks for); all False: no advice."""
+
+
+def attributes(thing: Thing) -> list[int]:
+    """What a thing is like: index of the right word in each group, -1 for none."""
+    words = {"color": thing.color, "shape": thing.shape, "size": thing.size, "character": thing.character}
+    words["cell"] = PLACES[thing.cell]
+    return [GROUPS[group].index(words[group]) if words.get(group) else -1 for group in GROUPS]
 
 
 def describe(truth: Lesson) -> tuple[Int[Tensor, "visual groups"], Int[Tensor, " visual"]]:
@@ -73,11 +85,8 @@ def describe(truth: Lesson) -> tuple[Int[Tensor, "visual groups"], Int[Tensor, "
     said[..., 5] = 1
     for i, thing in enumerate(truth.things):
         mine = owner == i
-        said[mine, 0] = GROUPS["color"].index(thing.color)
-        said[mine, 1] = GROUPS["shape"].index(thing.shape)
-        said[mine, 2] = GROUPS["size"].index(thing.size)
-        said[mine, 3] = CHARACTERS.index(thing.character) if thing.character else -1
-        said[mine, 5] = -1
+        said[mine] = attributes(thing)
+        said[mine, 4] = (rows // per_cell * CELLS + columns // per_cell)[mine]
         said[(*centre(thing), 5)] = 0
     return torch.from_numpy(said.reshape(N_VISUAL, -1)), torch.from_numpy(owner.reshape(-1))
 
@@ -99,7 +108,7 @@ class Lessons(Dataset[Batch]):
         ]
         described = [describe(truth) for truth in truths]
         rows = [self._pack(truth, owner) for truth, (_, owner) in zip(truths, described, strict=True)]
-        fills = (IDS[PAD], 0, 0, -100, -1, 0, 0)
+        fills = (IDS[PAD], 0, 0, -100, -1, 0, 0, -1, 0)
         packed = [
             torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
             for part, fill in zip(zip(*rows, strict=True), fills, strict=True)
@@ -113,6 +122,8 @@ class Lessons(Dataset[Batch]):
         target: list[int] = []
         kind: list[int] = []
         names: list[bool] = []
+        counts: list[bool] = []
+        like: list[list[int]] = []
         look: list[Tensor] = []
         for number, question in enumerate(truth.questions, 1):
             words = [*question.text.split(), "assistant:", question.answer]
@@ -124,11 +135,21 @@ class Lessons(Dataset[Batch]):
             kind += [-1] * (n - 2) + [list(KINDS).index(question.kind), -1]
             advice = torch.zeros(n, N_VISUAL, dtype=torch.bool)
             at_names = _named(words)
+            counted = question.kind == "count"
             names += [at in at_names for at in range(n)]
-            for at, thing in _advice(question, at_names, n - 2):
+            counts += [counted and at in at_names for at in range(n)]
+            said = [[-1] * len(GROUPS) for _ in range(n)]
+            pairs = _advice(question, at_names, n - 2)
+            for at, thing in pairs:
                 advice[at] |= owner == thing
+                if at in at_names and [place for place, _ in pairs].count(at) == 1:
+                    said[at] = attributes(truth.things[thing])
+            like += said
             look.append(advice)
-        return (*(torch.tensor(x) for x in (ids, block, place, target, kind, names)), torch.cat(look))
+        return (
+            *(torch.tensor(x) for x in (ids, block, place, target, kind, names, counts, like)),
+            torch.cat(look),
+        )
 
 
 def _named(words: list[str]) -> list[int]:

@@ -42,14 +42,14 @@ class Stage:
 
 STAGES = {
     "tower": Stage(tower, steps=2400, batch=16, questions=1, rate=2e-3),
-    "decoder": Stage(decoder, steps=1600, batch=16, questions=20, rate=2e-3, eager=True),
+    "decoder": Stage(decoder, steps=2000, batch=16, questions=20, rate=2e-3, eager=True),
     "projector": Stage(projector, steps=500, batch=16, questions=1, rate=1.5e-3),
     "joint": Stage(joint, steps=1500, batch=12, questions=24, rate=1e-3),
 }
 
 
-def train(name: str, out: Path, seed: int, threads: int) -> None:
-    """Run one stage; a checkpoint every 100 steps, from which it goes on."""
+def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> None:
+    """Run one stage; after every so many steps a checkpoint, from which it goes on as if never stopped."""
     stage = STAGES[name]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -104,7 +104,7 @@ def train(name: str, out: Path, seed: int, threads: int) -> None:
             log.info("%s %d/%d, %.0f min left: %s", name, step + 1, stage.steps, left / 60,
                      " ".join(f"{key} {total / n:.3f}" for key, (total, n) in sums.items()))  # fmt: skip
             sums = {}
-        if (step + 1) % 200 == 0 or step + 1 == stage.steps:
+        if (step + 1) % every == 0 or step + 1 == stage.steps:
             state = {"nano": nano.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)

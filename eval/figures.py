@@ -1,0 +1,114 @@
+"""The README's tables, rebuilt from `eval/results/`: `python -m arr_coc.eval.figures` writes them.
+
+A test fails where the README and the files differ, so no figure there is without a file behind it.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from arr_coc.eval.environment import source_folder
+
+ALLOCATION, NANO, PREFILL = "allocation/first_light.json", "nano.json", "bench/prefill.json"
+
+
+def tables(results: Path) -> dict[str, str]:
+    """Marker in the README -> the lines that belong there."""
+    read = {name: json.loads((results / name).read_text()) for name in (ALLOCATION, NANO, PREFILL)}
+    return {
+        "allocation": _allocation(read[ALLOCATION]),
+        "nano": _nano(read[NANO]),
+        "prefill": _prefill(read[PREFILL]),
+    }
+
+
+def rebuilt(readme: str, results: Path) -> str:
+    """The README with its tables made anew. Raises ValueError where a marker is missing."""
+    for name, lines in tables(results).items():
+        found = re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", readme, re.DOTALL)
+        if found is None:
+            raise ValueError(f"README.md has no <!-- {name} --> ... <!-- /{name} -->: put the markers back")
+        readme = f"{readme[: found.start(1)]}{lines}\n{readme[found.end(1) :]}"
+    return readme
+
+
+def _allocation(data: dict[str, Any]) -> str:
+    rows = {(row["method"], row["budget"]): row for row in data["rows"]}
+    budgets = list(dict.fromkeys(budget for method, budget in rows if method not in ("full", "blind")))
+    methods = list(dict.fromkeys(method for method, _ in rows if method not in ("full", "blind")))
+    versus = {(pair["versus"], pair["budget"]): pair for pair in data["paired"]}
+    full, blind = rows["full", 1.0], rows["blind", 0]
+    lines = [
+        f"Accuracy in % on {full['n']} unseen items of SceneVQA, `nano-llava`; all 576 tokens: "
+        f"{_percent(full)}, none: {_percent(blind)}. In brackets: `efe` minus the method on the same items, "
+        f"with its 95 % interval, in points (`eval/results/{ALLOCATION}`).",
+        "",
+        "| kept of 576 | " + " | ".join(map(str, budgets)) + " |",
+        "|---|" + "---|" * len(budgets),
+    ]
+    for method in methods:
+        cells = []
+        for budget in budgets:
+            pair = versus.get((method, budget))
+            gap = "" if pair is None else f" ({_points(pair['difference'])} [{_interval(pair['ci95'])}])"
+            cells.append(f"{100 * rows[method, budget]['accuracy']:.1f}{gap}")
+        lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _nano(data: dict[str, Any]) -> str:
+    lines = [
+        f"`nano-llava` on {data['n']} unseen items (`eval/results/{NANO}`), accuracy in %:",
+        "",
+        "| | overall | " + " | ".join(data["by_kind"]) + " |",
+        "|---|---|" + "---|" * len(data["by_kind"]),
+    ]
+    for method, name in (("full", "all 576 tokens"), ("blind", "no token")):
+        kinds = [f"{100 * kind[method]['accuracy']:.0f}" for kind in data["by_kind"].values()]
+        lines.append(f"| {name} | {100 * data['overall'][method]['accuracy']:.1f} | {' | '.join(kinds)} |")
+    chances = [f"{100 * kind['chance']:.0f}" for kind in data["by_kind"].values()]
+    lines.append(f"| chance | | {' | '.join(chances)} |")
+    return "\n".join(lines)
+
+
+def _prefill(data: dict[str, Any]) -> str:
+    millions = data["decoder_parameters"] / 1e6
+    lines = [
+        f"Prefill of a random {millions:.0f} M decoder, 576 visual and 40 text tokens, selection included, "
+        f"on {data['threads']} CPU threads (`eval/results/{PREFILL}`):",
+        "",
+        "| case | ms | full, ms | time kept | of that deciding, ms |",
+        "|---|---|---|---|---|",
+    ]
+    for row in data["rows"]:
+        lines.append(
+            f"| {row['case']} | {row['ours_ms']:.0f} | {row['peer_ms']:.0f} | "
+            f"{100 * row['ratio']:.1f} % | {row['select_ms']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.1f}"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f}"
+
+
+def _interval(ci95: list[float]) -> str:
+    return ", ".join(map(_points, ci95))
+
+
+def main() -> None:
+    """Write the README of this source checkout."""
+    results = source_folder()
+    if results is None:
+        raise SystemExit("the README is in a source checkout only")
+    readme = results.parent.parent / "README.md"
+    readme.write_text(rebuilt(readme.read_text(), results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The README's tables are what the files in eval/results/ say, and they say where they come from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from arr_coc.eval.figures import rebuilt
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "eval" / "results"
+
+
+def test_the_readme_says_what_the_files_say() -> None:
+    readme = (ROOT / "README.md").read_text()
+
+    assert rebuilt(readme, RESULTS) == readme
+
+
+def test_a_lost_marker_is_named() -> None:
+    with pytest.raises(ValueError, match="allocation"):
+        rebuilt("no markers", RESULTS)
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.rglob("*.json")), ids=lambda path: path.stem)
+def test_a_committed_figure_says_where_it_comes_from(path: Path) -> None:
+    data = json.loads(path.read_text())
+    said = data | data.get("environment", {}) | data.get("config", {})
+
+    assert {"command", "commit", "seed", "hardware"} <= said.keys()
