@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arr_coc.eval.nano.build import BOS, N_VISUAL, model
-from arr_coc.eval.nano.lessons import GROUPS, IDS, PREFIX, WORDS, Batch
+from arr_coc.eval.nano.lessons import GROUPS, IDS, NUMBERS, PREFIX, WORDS, Batch
 from arr_coc.eval.nano.questions import KINDS
 from arr_coc.eval.nano.scene import CELLS
 
@@ -96,14 +96,16 @@ class Nano(nn.Module):
         return {"answer": loss[is_answer].mean() + 0.05 * loss[~is_answer].mean(), **shares}
 
     def thing_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy of every group at the words that name one thing: what is it like?"""
+        """Cross-entropy at words that name one thing: what is it like? And at others: how many are there?"""
         table = self.vlm.model.language_model.embed_tokens.weight
         losses = []
-        for i, words in enumerate(WORDS.values()):
-            asked = batch.thing[..., i] >= 0
+        for words, truth in zip(
+            [*WORDS.values(), NUMBERS], [*batch.thing.unbind(-1), batch.number], strict=True
+        ):
+            asked = truth >= 0
             if asked.any():
                 logits = (hidden[asked] @ table[words].T).float()
-                losses.append(functional.cross_entropy(logits, batch.thing[..., i][asked]))
+                losses.append(functional.cross_entropy(logits, truth[asked]))
         return torch.stack(losses).sum()
 
 
@@ -157,7 +159,8 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
 
     To the word before; from a word to what it names; from a word to the centres of what is to be counted and
     to the first token, so that the split tells the number; from the end of a question to those words; from
-    there to the neighbour that is asked for. A word that names one thing learns to say all about it.
+    there to the neighbour that is asked for. A word that names one thing learns to say all about it, one that
+    names several their number.
     """
     thing = batch.patches[..., 0] >= 0
     centre = batch.patches[..., -1] == 0
@@ -176,9 +179,10 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
         mass = (seen * advice).sum(-1)[advice.any(-1)]
         led.append(_surprise(mass))
     before = attentions[0][:, 0].diagonal(-1, dim1=1, dim2=2)[:, PREFIX + k - 1 :][batch.place > 0]
+    counted = batch.number >= 0
     centres = look & (batch.patches[..., -1] == 0).gather(1, chosen)[:, None]
-    counting = attentions[1][:, 1, PREFIX + k :, : PREFIX + k].float().add(1e-6).log()[batch.counts]
-    found = centres[batch.counts]
+    counting = attentions[1][:, 1, PREFIX + k :, : PREFIX + k].float().add(1e-6).log()[counted]
+    found = centres[counted]
     shares = (SINK * counting[:, 0] + (counting[:, PREFIX:] * found).sum(-1)) / (SINK + found.sum(-1))
     names = (attentions[2][:, 0, PREFIX + k :, PREFIX + k :] * batch.named[:, None]).sum(-1)[batch.kind >= 0]
     leads = {"noun": led[0], "end": led[1], "before": _surprise(before), "names": _surprise(names)}

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from arr_coc.eval.nano.build import CENTRE, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
 from arr_coc.eval.nano.dataset import Lesson, lesson
-from arr_coc.eval.nano.questions import KINDS, Question
+from arr_coc.eval.nano.questions import COUNTS, KINDS, Question
 from arr_coc.eval.nano.scene import (
     CELLS,
     CHARACTERS,
@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "part": (CENTRE, GROUND),
 }
 """What a patch can say, group by group; a visual token is taught to be the sum of its words' embeddings."""
+NUMBERS = torch.tensor([IDS[word] for word in COUNTS])
 WORDS = {group: torch.tensor([IDS[word] for word in words]) for group, words in GROUPS.items()}
 PREFIX = 2
 """Tokens before the picture: beginning of sequence, `user:`."""
@@ -59,8 +60,8 @@ class Batch:
     """Index of the kind of question at the token that predicts the answer, -1 elsewhere."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
-    counts: Bool[Tensor, "batch packed"]
-    """Of those, the words whose things are to be counted."""
+    number: Int[Tensor, "batch packed"]
+    """Of those, at words whose things are to be counted: index of their number in COUNTS; -1 elsewhere."""
     thing: Int[Tensor, "batch packed groups"]
     """Of the others, what the one thing named is like: index of the right word in each group, -1 for none."""
     look: Bool[Tensor, "batch packed visual"]
@@ -108,7 +109,7 @@ class Lessons(Dataset[Batch]):
         ]
         described = [describe(truth) for truth in truths]
         rows = [self._pack(truth, owner) for truth, (_, owner) in zip(truths, described, strict=True)]
-        fills = (IDS[PAD], 0, 0, -100, -1, 0, 0, -1, 0)
+        fills = (IDS[PAD], 0, 0, -100, -1, 0, -1, -1, 0)
         packed = [
             torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
             for part, fill in zip(zip(*rows, strict=True), fills, strict=True)
@@ -122,7 +123,7 @@ class Lessons(Dataset[Batch]):
         target: list[int] = []
         kind: list[int] = []
         names: list[bool] = []
-        counts: list[bool] = []
+        many: list[int] = []
         like: list[list[int]] = []
         look: list[Tensor] = []
         for number, question in enumerate(truth.questions, 1):
@@ -137,7 +138,7 @@ class Lessons(Dataset[Batch]):
             at_names = _named(words)
             counted = question.kind == "count"
             names += [at in at_names for at in range(n)]
-            counts += [counted and at in at_names for at in range(n)]
+            many += [COUNTS.index(question.answer) if counted and at in at_names else -1 for at in range(n)]
             said = [[-1] * len(GROUPS) for _ in range(n)]
             pairs = _advice(question, at_names, n - 2)
             for at, thing in pairs:
@@ -147,7 +148,7 @@ class Lessons(Dataset[Batch]):
             like += said
             look.append(advice)
         return (
-            *(torch.tensor(x) for x in (ids, block, place, target, kind, names, counts, like)),
+            *(torch.tensor(x) for x in (ids, block, place, target, kind, names, many, like)),
             torch.cat(look),
         )
 
