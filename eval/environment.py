@@ -27,6 +27,8 @@ def environment() -> dict[str, Any]:
 
 def command() -> str:
     """The command line, with the program's name instead of its path."""
+    if sys.orig_argv[1:2] == ["-m"]:
+        return shlex.join(["python", *sys.orig_argv[1:]])
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 

@@ -167,7 +167,7 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
     urge = torch.rand(thing.shape) + 2.0 * centre + 0.7 * thing
     chosen = urge.topk(k, 1).indices.sort(1).values
     visual = ideal(nano, batch.patches).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
-    visual = visual + 0.3 * visual.detach().std() * torch.randn_like(visual)
+    visual = visual + 0.05 * visual.detach().std() * torch.randn_like(visual)
     hidden, attentions = nano.read(visual, chosen, batch, attend=True)
     assert attentions is not None
     losses = nano.answer_losses(hidden, batch)
@@ -220,5 +220,6 @@ def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
     visual, losses = projected(nano, batch)
     everything = torch.arange(N_VISUAL).expand(len(visual), -1)
     hidden, _ = nano.read(visual, everything, batch, attend=False)
-    losses |= nano.answer_losses(hidden, batch)
-    return {"loss": losses["answer"] + max(0.05, 1 - progress / 0.5) * losses["taught"], **losses}
+    losses |= nano.answer_losses(hidden, batch) | {"thing": nano.thing_loss(hidden, batch)}
+    teach = max(0.05, 1 - progress / 0.5)
+    return {"loss": losses["answer"] + 0.3 * losses["thing"] + teach * losses["taught"], **losses}

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from arr_coc.eval.environment import environment
 from arr_coc.family import FAMILIES
 from tests.laws import LAWS
 from tests.laws.pruning import felt
@@ -22,7 +23,7 @@ def table() -> dict[str, Any]:
         passes = all(worst[called] <= allowed for called, (_, allowed) in LAWS.items())
         passes = passes and min(map(felt, models)) > FELT
         families.append({"model_type": name, "passes": passes, "laws": worst, "note": FAMILIES[name].note})
-    return {"families": families}
+    return {**environment(), "seed": 0, "families": families}
 
 
 if __name__ == "__main__":
