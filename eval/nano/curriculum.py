@@ -32,6 +32,8 @@ class Nano(nn.Module):
             embeddings.patch_embedding.weight.mul_(4.0)
             embeddings.position_embedding.weight[0].zero_()
             embeddings.position_embedding.weight[1:] = 0.35 * _waves(math.isqrt(N_VISUAL), hidden)
+            # The tower's last states are long: what is projected starts out short, or its units burn out.
+            self.vlm.model.multi_modal_projector.linear_2.weight.mul_(0.05)
             # Places start out as column + row, each on circles: a step to the left is one rotation anywhere.
             turns = torch.arange(CELLS)[:, None] * torch.tensor([1.0, 2.0, 4.0]) * math.pi / CELLS
             columns, rows = (

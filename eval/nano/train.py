@@ -44,7 +44,7 @@ STAGES = {
     "tower": Stage(tower, steps=2400, batch=16, questions=1, rate=2e-3),
     "decoder": Stage(decoder, steps=1200, batch=16, questions=20, rate=2e-3, eager=True),
     "projector": Stage(projector, steps=300, batch=16, questions=1, rate=1.5e-3),
-    "joint": Stage(joint, steps=1000, batch=12, questions=24, rate=1e-3),
+    "joint": Stage(joint, steps=800, batch=12, questions=24, rate=1e-3),
 }
 
 
@@ -111,13 +111,17 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
 
 
 def _assemble(nano: Nano, out: Path) -> None:
-    """The tower of one stage, the language model of the other."""
-    parts = {
+    """The tower of one stage, the language model of the other; the projector is new."""
+    saved = {
         stage: torch.load(out / f"{stage}.pt", weights_only=True)["nano"] for stage in ("tower", "decoder")
     }
-    state = {key: parts["tower" if "vision_tower" in key or key.startswith("heads") else "decoder"][key]
-             for key in nano.state_dict()}  # fmt: skip
-    nano.load_state_dict(state)
+    kept = {
+        key: saved["tower"][key] for key in saved["tower"] if "vision_tower" in key or key.startswith("heads")
+    }
+    kept |= {
+        key: saved["decoder"][key] for key in saved["decoder"] if "language_model" in key or "lm_head" in key
+    }
+    nano.load_state_dict(nano.state_dict() | kept)
 
 
 def export(out: Path, folder: Path) -> None:
