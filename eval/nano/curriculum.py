@@ -223,5 +223,5 @@ def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
     everything = torch.arange(N_VISUAL).expand(len(visual), -1)
     hidden, _ = nano.read(visual, everything, batch, attend=False)
     losses |= nano.answer_losses(hidden, batch) | {"thing": nano.thing_loss(hidden, batch)}
-    teach = max(0.05, 1 - progress / 0.5)
-    return {"loss": losses["answer"] + 0.3 * losses["thing"] + teach * losses["taught"], **losses}
+    teach = max(0.2, 1 - progress / 0.5)
+    return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["taught"], **losses}

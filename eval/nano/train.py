@@ -44,7 +44,7 @@ STAGES = {
     "tower": Stage(tower, steps=2400, batch=16, questions=1, rate=2e-3),
     "decoder": Stage(decoder, steps=1200, batch=16, questions=20, rate=2e-3, eager=True),
     "projector": Stage(projector, steps=300, batch=16, questions=1, rate=1.5e-3),
-    "joint": Stage(joint, steps=800, batch=12, questions=24, rate=1e-3),
+    "joint": Stage(joint, steps=700, batch=12, questions=10, rate=5e-4),
 }
 
 
