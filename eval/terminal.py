@@ -55,8 +55,8 @@ def show(results: dict[str, Any], console: Console) -> None:
     config, n = results["config"], results["rows"][0]["n"]
     table = Table(title=f"{config['model']} on {config['task']}, {n} items, in %", box=SIMPLE_HEAD)
     table.add_column("method", no_wrap=True)
-    for name in ("budget", "kept", "accuracy", "95 %", "of full", "prefill\nms", "select\nms"):
-        table.add_column(name, justify="right")
+    for name in ("budget", "kept", "accu-\nracy", "95 %", "of\nfull", "prefill\nms", "select\nms"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in results["rows"]:
         relative = row["relative_accuracy"]
         table.add_row(
