@@ -53,7 +53,7 @@ def ask(
     image: Annotated[Path, Argument(help="Your picture: PNG, JPEG, WEBP, GIF, BMP or TIFF.")],
     question: Annotated[str, Argument(help="Your question.")],
     model: ModelOption = DEFAULT.model,
-    budget: Annotated[str, Option(help="0.11 (fraction kept), 64 (count) or auto.")] = "0.11",
+    budget: Annotated[str, Option(help="0.11 (fraction kept) or 64 (count).")] = "0.11",
     method: Annotated[str, Option(help="A scorer with switches: efe, divprune+ln_n, efe+merge.")] = "efe",
     out: Annotated[Path, Option(help="Where the picture of the kept tokens goes.")] = Path("kept.png"),
     max_new_tokens: Annotated[int, Option(min=1, help="Longest answer.")] = 64,
@@ -85,9 +85,7 @@ def evaluate(
     model: Annotated[str | None, Option(help="A shipped model, a folder, or a Hugging Face name.")] = None,
     task: Annotated[str | None, Option(help="What is asked; `arr-coc list` names them.")] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
-    budgets: Annotated[
-        str | None, Option(help="0.33,64,auto: fraction kept, count, or the policy's.")
-    ] = None,
+    budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
     limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
     split: Annotated[str | None, Option(help="Part of the task's items.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Items in one call.")] = None,

@@ -21,7 +21,7 @@ class RunConfig:
     methods: tuple[str, ...] = ("efe", "divprune", "seed", "random", "stride")
     """Scorers, with switches: `efe`, `divprune+ln_n`, `efe+merge+ln_n`."""
     budgets: tuple[Budget, ...] = (1.0, 0.33, 0.22, 0.11, 0.05)
-    """With a point: the fraction kept, in (0, 1]. A whole number: a count. `auto`: the policy decides."""
+    """With a point: the fraction kept, in (0, 1]. A whole number: a count."""
     limit: int | None = 300
     """The first so many items of the task; None: all of them."""
     split: str = "test"

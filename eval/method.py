@@ -60,7 +60,7 @@ BLIND = Method("blind")
 
 def parse_budget(text: Budget) -> Budget:
     """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and not `auto`."""
-    way_out = "write a fraction kept with a point (0.11), a count of visual tokens (64), or auto"
+    way_out = "write a fraction kept with a point (0.11) or a count of visual tokens (64)"
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
     word = str(text).strip()

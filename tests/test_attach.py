@@ -14,7 +14,7 @@ from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
 from arr_coc.family import FAMILIES
 from arr_coc.types import Allocation, Context
-from tests.runs import ROWS, tiny_model
+from tests.runs import ROWS
 from tests.stubs import Some, keep_all
 
 
@@ -22,16 +22,6 @@ from tests.stubs import Some, keep_all
 def _no_grad() -> Iterator[None]:
     with torch.no_grad():
         yield
-
-
-@pytest.fixture(params=FAMILIES)
-def tiny(request: pytest.FixtureRequest) -> Tiny:
-    return tiny_model(request.param, "sdpa")
-
-
-@pytest.fixture
-def llava() -> Tiny:
-    return tiny_model("llava", "sdpa")
 
 
 def test_a_family_nobody_declared_is_refused_with_the_way_to_declare_it() -> None:

@@ -20,16 +20,6 @@ def _no_grad() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=FAMILIES)
-def tiny(request: pytest.FixtureRequest) -> Tiny:
-    return tiny_model(request.param, "sdpa")
-
-
-@pytest.fixture
-def llava() -> Tiny:
-    return tiny_model("llava", "sdpa")
-
-
 def contexts(tiny: Tiny, run: Callable[[], Any]) -> list[Context]:
     """What an allocator is shown while `run` runs."""
     seen: list[Context] = []
