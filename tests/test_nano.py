@@ -11,7 +11,7 @@ from arr_coc.eval.nano.build import UNK, processor, vocabulary
 from arr_coc.eval.nano.dataset import SPLITS, item, items, lesson
 from arr_coc.eval.nano.lessons import IDS, Lessons, describe
 from arr_coc.eval.nano.questions import KINDS, ask, chance, wish
-from arr_coc.eval.nano.scene import CELLS, COLORS, PLACES, SHAPES, arrange, owners
+from arr_coc.eval.nano.scene import CELLS, COLORS, PLACES, SHAPES, arrange, owners, shares
 
 
 def answer_to(question: str, things: list) -> set[str]:
@@ -130,6 +130,26 @@ def test_every_thing_owns_the_patch_of_its_centre() -> None:
     assert owned == set(range(len(things)))
 
 
+def test_the_shares_of_a_thing_add_up_to_one_wherever_it_stands() -> None:
+    rng = np.random.default_rng(2)
+    things = arrange(rng, 20)
+
+    share = shares(things)
+
+    assert share.sum() == pytest.approx(20, rel=1e-5)
+    alone = shares(things[:1])
+    rows, columns = np.mgrid[0:24, 0:24] + 0.5
+    assert (alone * columns).sum() * 8 == pytest.approx(things[0].x, abs=1e-3)
+    assert (alone * rows).sum() * 8 == pytest.approx(things[0].y, abs=1e-3)
+
+
+def test_where_nothing_is_asked_scenes_are_crowded_and_have_no_questions() -> None:
+    truths = [lesson((0, 0, 0, i), 0) for i in range(6)]
+
+    assert all(not truth.questions for truth in truths)
+    assert max(len(truth.things) for truth in truths) > 16
+
+
 def test_a_batch_of_lessons_comes_back_the_same_after_a_restart() -> None:
     one, two = (Lessons(seed=0, stage=2, steps=5, batch=2, questions=4)[3] for _ in range(2))
 
@@ -141,7 +161,12 @@ def test_a_batch_of_lessons_comes_back_the_same_after_a_restart() -> None:
 def test_patch_labels_name_the_things_that_are_there() -> None:
     truth = lesson((0, 0, 0, 0), 2)
 
-    said, owner = describe(truth)
+    said, share, owner = describe(truth)
+
+    assert (share[owner < 0] == 0).all()
+    assert share.sum().item() == pytest.approx(
+        len(truth.things), rel=0.1
+    )  # but for corners that cover too little
 
     for patch in (owner >= 0).nonzero()[:, 0].tolist():
         thing = truth.things[int(owner[patch])]

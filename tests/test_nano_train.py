@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
 from arr_coc.eval.nano.build import N_VISUAL
-from arr_coc.eval.nano.curriculum import Losses, Nano, tower
+from arr_coc.eval.nano.curriculum import REACH, Losses, Nano, gap, ideal, loudness, tower
 from arr_coc.eval.nano.lessons import IDS, PREFIX, Batch, Lessons
 from arr_coc.eval.nano.train import Stage
 
@@ -43,10 +43,31 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
 
 
 @torch.no_grad()
+def test_ideal_tokens_of_things_are_of_one_length_but_for_what_counts() -> None:
+    torch.manual_seed(0)
+    nano = Nano()
+    batch = Lessons(seed=0, stage=0, steps=1, batch=2, questions=0)[0]
+
+    tokens = ideal(nano, batch)
+    quiet = (batch.patches[..., 0] >= 0) & (loudness(batch.share) == 0)
+    length = tokens[quiet].norm(dim=-1)
+
+    assert (length.max() - length.min()) < 1e-3 * length.mean()
+    assert gap(nano, tokens, batch) < 1e-9
+    assert gap(nano, torch.zeros_like(tokens), batch).item() == pytest.approx(2.0, rel=1e-5)
+
+
+def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share() -> None:
+    share = torch.tensor([1.0, 0.5, 0.25, 0.01])
+
+    assert_close((REACH * (loudness(share) - 1)).exp(), share)
+
+
+@torch.no_grad()
 def test_a_packed_question_is_read_as_the_shipped_model_reads_it_alone() -> None:
     torch.manual_seed(0)
     nano = Nano().eval()
-    batch = Lessons(seed=0, stage=3, steps=1, batch=1, questions=5)[0]
+    batch = Lessons(seed=0, stage=2, steps=1, batch=1, questions=5)[0]
     visual = nano.vlm.model.multi_modal_projector(nano.look(batch))
     everything = torch.arange(N_VISUAL).expand(1, -1)
     packed, _ = nano.read(visual, everything, batch, attend=False)

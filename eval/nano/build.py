@@ -14,7 +14,7 @@ from transformers import (
 from arr_coc.eval.nano.questions import COUNTS, YES_NO
 from arr_coc.eval.nano.scene import CHARACTERS, COLORS, PATCH, PLACES, SHAPES, SIDE, SIZES
 
-PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND = (
+PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, BLANK = (
     "<pad>",
     "<bos>",
     "<eos>",
@@ -22,8 +22,9 @@ PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND = (
     "<image>",
     "<centre>",
     "<ground>",
+    "<blank>",
 )
-"""CENTRE and GROUND are said only by the per-patch training loss: "a thing's centre", "no thing"."""
+"""The last three are said only by patches, in training: "a thing's centre", "no thing", "nothing written"."""
 N_VISUAL = (SIDE // PATCH) ** 2
 MEAN, STD = (0.37, 0.34, 0.36), (0.15, 0.15, 0.15)
 CHAT = (
@@ -37,7 +38,7 @@ CHAT = (
 
 def vocabulary() -> dict[str, int]:
     """Word -> id. One word is one token, so that an answer is one token."""
-    words = [PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, "user:", "assistant:", "?"]
+    words = [PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, BLANK, "user:", "assistant:", "?"]
     words += [
         *COLORS,
         *SHAPES,

@@ -1,4 +1,4 @@
-"""What nano-llava learns from: the model with its training-only parts, and the losses of the four stages."""
+"""What nano-llava learns from: the model with its training-only parts, and the losses of the three stages."""
 
 import math
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from arr_coc.eval.nano.build import BOS, N_VISUAL, model
+from arr_coc.eval.nano.build import BOS, CENTRE, N_VISUAL, model
 from arr_coc.eval.nano.lessons import GROUPS, IDS, NUMBERS, PREFIX, WORDS, Batch
 from arr_coc.eval.nano.questions import KINDS
 from arr_coc.eval.nano.scene import CELLS
@@ -16,6 +16,8 @@ Losses = dict[str, Tensor]
 MASKED = -1e4
 SINK = 6
 """Things that the first token weighs as much as, for the head that counts: it sees n of n + 6."""
+REACH = 6.0
+"""Nats between a patch that counts as one thing and one that counts as none, where a head counts by them."""
 
 
 class Nano(nn.Module):
@@ -25,7 +27,7 @@ class Nano(nn.Module):
         super().__init__()
         self.vlm = model()
         hidden = self.vlm.config.text_config.hidden_size
-        self.heads = nn.Linear(hidden, sum(len(words) for words in GROUPS.values()))
+        self.heads = nn.Linear(hidden, sum(len(words) for words in GROUPS.values()) + 1)
         tower = self.vlm.model.vision_tower
         embeddings = getattr(tower, "vision_model", tower).embeddings
         with torch.no_grad():
@@ -34,20 +36,15 @@ class Nano(nn.Module):
             embeddings.position_embedding.weight[1:] = 0.35 * _waves(math.isqrt(N_VISUAL), hidden)
             # The tower's last states are long: what is projected starts out short, or its units burn out.
             self.vlm.model.multi_modal_projector.linear_2.weight.mul_(0.05)
-            # Places start out as column + row, each on circles: a step to the left is one rotation anywhere.
-            turns = torch.arange(CELLS)[:, None] * torch.tensor([1.0, 2.0, 4.0]) * math.pi / CELLS
-            columns, rows = (
-                torch.cat([turns.cos(), turns.sin()], 1) @ torch.randn(2, 6, hidden) * hidden**-0.5
-            )
-            places = 0.4 * (rows[:, None] + columns).flatten(0, 1)
-            self.vlm.model.language_model.embed_tokens.weight[WORDS["cell"]] = places
-            # A common part of all words, for attention by place; what differs is for attention by content.
-            self.vlm.model.language_model.embed_tokens.weight.add_(0.5 * hidden**-0.5)
+            for layer in getattr(tower, "vision_model", tower).encoder.layers:
+                # Mimetic (https://arxiv.org/abs/2305.09828): patches look at what is near and like them.
+                layer.self_attn.q_proj.weight.mul_(2.0)
+                layer.self_attn.k_proj.weight.copy_(layer.self_attn.q_proj.weight)
+            self.table.copy_(_dictionary(len(self.table), hidden))
             for i, layer in enumerate(self.vlm.model.language_model.layers):
                 attention = layer.self_attn
                 if i == 1:
-                    # "Look at what shares words with me" (mimetic initialisation, https://arxiv.org/abs/2305.09828):
-                    # a word finds the patches that it names from the first step on.
+                    # "Look at what shares words with me": a word finds the patches that it names at once.
                     attention.k_proj.weight.copy_(attention.q_proj.weight)
                 else:
                     attention.q_proj.weight.mul_(0.3)
@@ -55,12 +52,18 @@ class Nano(nn.Module):
                 attention.o_proj.weight.copy_(0.1 * attention.v_proj.weight.T)
                 layer.mlp.down_proj.weight.mul_(0.1)
 
+    @property
+    def table(self) -> Tensor:
+        """The embeddings of the words: (words, hidden)."""
+        weight: Tensor = self.vlm.model.language_model.embed_tokens.weight
+        return weight
+
     def look(self, batch: Batch) -> Tensor:
         """Last hidden states of the patches."""
         return self.vlm.model.vision_tower(batch.pixels.to(self.heads.weight.dtype)).last_hidden_state[:, 1:]
 
     def words(self, ids: Tensor) -> Tensor:
-        return functional.embedding(ids, self.vlm.model.language_model.embed_tokens.weight)
+        return functional.embedding(ids, self.table)
 
     def read(
         self, visual: Tensor, chosen: Tensor, batch: Batch, attend: bool
@@ -99,16 +102,35 @@ class Nano(nn.Module):
 
     def thing_loss(self, hidden: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy at words that name one thing: what is it like? And at others: how many are there?"""
-        table = self.vlm.model.language_model.embed_tokens.weight
         losses = []
         for words, truth in zip(
             [*WORDS.values(), NUMBERS], [*batch.thing.unbind(-1), batch.number], strict=True
         ):
             asked = truth >= 0
             if asked.any():
-                logits = (hidden[asked] @ table[words].T).float()
+                logits = (hidden[asked] @ self.table[words].T).float()
                 losses.append(functional.cross_entropy(logits, truth[asked]))
         return torch.stack(losses).sum()
+
+
+def _dictionary(words: int, hidden: int) -> Tensor:
+    """Orthonormal words, so that the length of a sum of words tells nothing: (words, hidden).
+
+    Places are column + row, each on circles: a step to the left is one rotation anywhere. All words have a
+    common part, for attention by place; what differs is for attention by content.
+    """
+    basis = torch.linalg.qr(torch.randn(hidden, hidden)).Q
+    basis[0] = hidden**-0.5
+    basis = torch.linalg.qr(basis.T).Q.T  # the first direction is the common one
+    table = torch.zeros(words, hidden)
+    others = torch.ones(words, dtype=torch.bool)
+    others[WORDS["cell"]] = False
+    table[others] = basis[13 : 13 + int(others.sum())]
+    turns = torch.arange(CELLS)[:, None] * torch.tensor([1.0, 2.0, 4.0]) * math.pi / CELLS
+    circles = torch.cat([turns.cos(), turns.sin()], 1) * 6**-0.5  # (cells along a side, 6)
+    columns, rows = circles @ basis[1:7], circles @ basis[7:13]
+    table[WORDS["cell"]] = (rows[:, None] + columns).flatten(0, 1)
+    return table + 0.3 * basis[0].abs()
 
 
 def _waves(side: int, hidden: int) -> Tensor:
@@ -118,45 +140,50 @@ def _waves(side: int, hidden: int) -> Tensor:
     return torch.cat([f(t.flatten()[:, None] * rate) for t in (x, y) for f in (torch.sin, torch.cos)], 1)
 
 
-def patch_loss(logits: dict[str, Tensor], patches: Tensor) -> Losses:
-    """Cross-entropy of every group over the patches that say something in it; `part` detects centres."""
-    losses = {}
-    for i, group in enumerate(GROUPS):
-        truth, said = patches[..., i], patches[..., i] >= 0
-        if group == "cell":
-            said = said & (patches[..., 0] >= 0)
-        if group == "part":
-            continue
-        losses[group] = functional.cross_entropy(logits[group][said].float(), truth[said])
-    part, truth = logits["part"].float(), patches[..., -1]
-    losses["centre"] = functional.binary_cross_entropy_with_logits(
-        part[..., 0], (truth == 0).float(), pos_weight=torch.tensor(8.0)
-    )
-    losses["ground"] = functional.binary_cross_entropy_with_logits(part[..., 1], (truth == 1).float())
-    return losses
-
-
 def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """Every patch says its words through linear heads."""
-    sizes = [len(words) for words in GROUPS.values()]
-    logits = dict(zip(GROUPS, nano.heads(nano.look(batch)).split(sizes, -1), strict=True))
-    losses = patch_loss(logits, batch.patches)
-    right = {}
-    for group, i in (("shape", 1), ("character", 3)):
-        said = batch.patches[..., i] >= 0
-        right[f"{group}?"] = (logits[group][said].argmax(-1) == batch.patches[..., i][said]).float().mean()
-    return {"loss": sum(losses.values()) - 0.5 * losses["cell"], **losses, **right}
+    """Every patch says its words: through linear heads, and as a projected token like the ideal one."""
+    seen = nano.look(batch)
+    *said, counts = nano.heads(seen).split([*(len(words) for words in GROUPS.values()), 1], -1)
+    logits = dict(zip(GROUPS, said, strict=True))
+    thing = batch.patches[..., 0] >= 0
+    losses, right = {}, {}
+    for i, group in enumerate(("color", "shape", "size", "character")):
+        guess, truth = logits[group][thing].float(), batch.patches[thing][:, i]
+        losses[group] = functional.cross_entropy(guess, truth)
+        right[f"{group}?"] = (guess.argmax(-1) == truth).float().mean()
+    losses["ground"] = functional.binary_cross_entropy_with_logits(
+        logits["ground"][..., 0].float(), (~thing).float()
+    )
+    losses["centre"] = functional.binary_cross_entropy_with_logits(
+        counts[..., 0].float(), loudness(batch.share)
+    )
+    losses["gap"] = gap(nano, nano.vlm.model.multi_modal_projector(seen), batch)
+    return {"loss": sum(losses.values()) + 2.0 * losses["gap"], **losses, **right}
 
 
-def ideal(nano: Nano, patches: Tensor) -> Tensor:
+def loudness(share: Tensor) -> Tensor:
+    """How loud a patch says that it counts, 0 to 1: the log of its share, for attention is exponential."""
+    return (1 + share.clamp(min=1e-6).log() / REACH).clamp(min=0)
+
+
+def ideal(nano: Nano, batch: Batch) -> Tensor:
     """Visual tokens as they should be: the sum of the embeddings of what the patch says."""
-    return sum(
-        nano.words(words[patches[..., i].clamp(min=0)]) * (patches[..., i] >= 0)[..., None]
-        for i, words in enumerate(WORDS.values())
-    )  # type: ignore[return-value]
+    patches = batch.patches
+    tokens = loudness(batch.share)[..., None].to(nano.table.dtype) * nano.table[IDS[CENTRE]]
+    for i, words in enumerate(WORDS.values()):
+        tokens = tokens + nano.words(words[patches[..., i].clamp(min=0)]) * (patches[..., i] >= 0)[..., None]
+    return tokens
 
 
-def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
+def gap(nano: Nano, visual: Tensor, batch: Batch) -> Tensor:
+    """Energy of what visual tokens miss of the ideal ones, over that of those; of things and of ground."""
+    goal = ideal(nano, batch).detach().float()
+    missed, energy = (visual.float() - goal).square().sum(-1), goal.square().sum(-1)
+    thing = batch.patches[..., 0] >= 0
+    return missed[thing].mean() / energy[thing].mean() + missed[~thing].mean() / energy[~thing].mean()
+
+
+def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112) -> Losses:
     """Answer from a random part of ideal tokens, with noise; attention of five heads is led.
 
     To the word before; from a word to what it names; from a word to the centres of what is to be counted and
@@ -165,10 +192,9 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
     names several their number.
     """
     thing = batch.patches[..., 0] >= 0
-    centre = batch.patches[..., -1] == 0
-    urge = torch.rand(thing.shape) + 2.0 * centre + 0.7 * thing
+    urge = torch.rand(thing.shape) + 2.0 * (batch.share > 0.01) + 0.7 * thing
     chosen = urge.topk(k, 1).indices.sort(1).values
-    visual = ideal(nano, batch.patches).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
+    visual = ideal(nano, batch).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
     visual = visual + 0.05 * visual.detach().std() * torch.randn_like(visual)
     hidden, attentions = nano.read(visual, chosen, batch, attend=True)
     assert attentions is not None
@@ -182,15 +208,18 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 96) -> Losses:
         led.append(_surprise(mass))
     before = attentions[0][:, 0].diagonal(-1, dim1=1, dim2=2)[:, PREFIX + k - 1 :][batch.place > 0]
     counted = batch.number >= 0
-    centres = look & (batch.patches[..., -1] == 0).gather(1, chosen)[:, None]
-    counting = attentions[1][:, 1, PREFIX + k :, : PREFIX + k].float().add(1e-6).log()[counted]
-    found = centres[counted]
-    shares = (SINK * counting[:, 0] + (counting[:, PREFIX:] * found).sum(-1)) / (SINK + found.sum(-1))
+    one = look[counted] * batch.share.gather(1, chosen)[counted.nonzero()[:, 0]]  # a thing adds up to one
+    split = attentions[1][:, 1, PREFIX + k :, : PREFIX + k].float()[counted]
+    told = torch.cat([torch.full_like(one[:, :1], SINK), torch.zeros_like(one[:, :1]), one], 1)
+    told = told / told.sum(1, keepdim=True)
+    counting = (told * ((told + 1e-6).log() - (split + 1e-6).log())).sum(1)
     names = (attentions[2][:, 0, PREFIX + k :, PREFIX + k :] * batch.named[:, None]).sum(-1)[batch.kind >= 0]
     leads = {"noun": led[0], "end": led[1], "before": _surprise(before), "names": _surprise(names)}
-    leads |= {"counting": -shares.mean(), "thing": nano.thing_loss(hidden, batch)}
+    lasting = {"counting": counting.sum() / max(1, len(counting)), "thing": nano.thing_loss(hidden, batch)}
     lead = 0.3 * max(0.0, 1 - progress / 0.6)
-    return {"loss": losses["answer"] + lead * sum(leads.values()), **losses, **leads}
+    last = max(lead, 0.1)
+    loss = losses["answer"] + lead * sum(leads.values()) + last * sum(lasting.values())
+    return {"loss": loss, **losses, **leads, **lasting}
 
 
 def _surprise(mass: Tensor) -> Tensor:
@@ -200,28 +229,12 @@ def _surprise(mass: Tensor) -> Tensor:
     return -(mass.float() + 1e-4).log().mean()
 
 
-def projected(nano: Nano, batch: Batch) -> tuple[Tensor, Losses]:
-    """Visual tokens, and how far they are from the ideal ones: energy missed, and words misread."""
-    visual = nano.vlm.model.multi_modal_projector(nano.look(batch))
-    table = nano.vlm.model.language_model.embed_tokens.weight.detach()
-    said = patch_loss({group: visual @ table[words].T for group, words in WORDS.items()}, batch.patches)
-    goal = ideal(nano, batch.patches).detach().float()
-    gap = (visual.float() - goal).square().mean() / goal.square().mean()
-    patch = said["color"] + said["shape"] + said["size"] + said["character"]
-    return visual, {"taught": gap + 0.1 * patch, "gap": gap, **said}
-
-
-def projector(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """Projected tokens become the ideal ones; the language model waits, so that it forgets nothing."""
-    _, losses = projected(nano, batch)
-    return {"loss": losses["taught"], **losses}
-
-
 def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
     """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less."""
-    visual, losses = projected(nano, batch)
+    visual = nano.vlm.model.multi_modal_projector(nano.look(batch))
     everything = torch.arange(N_VISUAL).expand(len(visual), -1)
     hidden, _ = nano.read(visual, everything, batch, attend=False)
-    losses |= nano.answer_losses(hidden, batch) | {"thing": nano.thing_loss(hidden, batch)}
+    losses = nano.answer_losses(hidden, batch)
+    losses |= {"thing": nano.thing_loss(hidden, batch), "gap": gap(nano, visual, batch)}
     teach = max(0.2, 1 - progress / 0.5)
-    return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["taught"], **losses}
+    return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"], **losses}

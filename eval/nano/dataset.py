@@ -66,8 +66,14 @@ class Lesson:
 
 
 def lesson(seed: tuple[int, ...], n_questions: int) -> Lesson:
-    """A training scene: the first question is drawn like an item, the others are what the scene allows."""
+    """A training scene: the first question is drawn like an item, the others are what the scene allows.
+
+    Where nothing is asked every other scene is more crowded than items are: more to see in one picture.
+    """
     rng = np.random.default_rng((SPLITS["train"], *seed))
+    if n_questions == 0:
+        things = arrange(rng, int(rng.integers(12, 31)) if rng.random() < 0.5 else None)
+        return Lesson(things, [], draw(things, rng))
     things, first = _compose(rng, wish(rng)[0])
     questions = [first]
     while len(questions) < n_questions:

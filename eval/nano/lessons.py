@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from arr_coc.eval.nano.build import CENTRE, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
+from arr_coc.eval.nano.build import BLANK, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
 from arr_coc.eval.nano.dataset import Lesson, lesson
 from arr_coc.eval.nano.questions import COUNTS, KINDS, Question
 from arr_coc.eval.nano.scene import (
@@ -21,8 +21,8 @@ from arr_coc.eval.nano.scene import (
     SIDE,
     SIZES,
     Thing,
-    centre,
     owners,
+    shares,
 )
 
 IDS = vocabulary()
@@ -30,9 +30,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "color": tuple(COLORS),
     "shape": SHAPES,
     "size": tuple(SIZES),
-    "character": CHARACTERS,
+    "character": (*CHARACTERS, BLANK),
     "cell": PLACES,
-    "part": (CENTRE, GROUND),
+    "ground": (GROUND,),
 }
 """What a patch can say, group by group; a visual token is taught to be the sum of its words' embeddings."""
 NUMBERS = torch.tensor([IDS[word] for word in COUNTS])
@@ -48,6 +48,8 @@ class Batch:
     pixels: Float[Tensor, "batch 3 height width"]
     patches: Int[Tensor, "batch visual groups"]
     """For every patch and group the index of the right word in the group, -1 for none."""
+    share: Float[Tensor, "batch visual"]
+    """How much of a thing's centre falls to the patch: adds up to one for a thing."""
     ids: Int[Tensor, "batch packed"]
     """All questions and answers of a picture, one after another."""
     block: Int[Tensor, "batch packed"]
@@ -70,26 +72,32 @@ class Batch:
 
 def attributes(thing: Thing) -> list[int]:
     """What a thing is like: index of the right word in each group, -1 for none."""
-    words = {"color": thing.color, "shape": thing.shape, "size": thing.size, "character": thing.character}
-    words["cell"] = PLACES[thing.cell]
-    return [GROUPS[group].index(words[group]) if words.get(group) else -1 for group in GROUPS]
+    words = {"color": thing.color, "shape": thing.shape, "size": thing.size, "cell": PLACES[thing.cell]}
+    words["character"] = thing.character or BLANK
+    return [GROUPS[group].index(words[group]) if group in words else -1 for group in GROUPS]
 
 
-def describe(truth: Lesson) -> tuple[Int[Tensor, "visual groups"], Int[Tensor, " visual"]]:
-    """What every patch says, group by group, and the thing that owns it (-1: none)."""
+def describe(
+    truth: Lesson,
+) -> tuple[Int[Tensor, "visual groups"], Float[Tensor, " visual"], Int[Tensor, " visual"]]:
+    """What every patch says, group by group, its share of a centre, and the thing that owns it (-1: none)."""
     owner = owners(truth.things)
     side = SIDE // PATCH
     said = np.full((side, side, len(GROUPS)), -1, np.int64)
     rows, columns = np.mgrid[0:side, 0:side]
     per_cell = side // CELLS
     said[..., 4] = rows // per_cell * CELLS + columns // per_cell
-    said[..., 5] = 1
+    said[..., 5] = 0
     for i, thing in enumerate(truth.things):
         mine = owner == i
         said[mine] = attributes(thing)
         said[mine, 4] = (rows // per_cell * CELLS + columns // per_cell)[mine]
-        said[(*centre(thing), 5)] = 0
-    return torch.from_numpy(said.reshape(N_VISUAL, -1)), torch.from_numpy(owner.reshape(-1))
+    share = shares(truth.things) * (owner >= 0)
+    return (
+        torch.from_numpy(said.reshape(N_VISUAL, -1)),
+        torch.from_numpy(share.reshape(-1)),
+        torch.from_numpy(owner.reshape(-1)),
+    )
 
 
 class Lessons(Dataset[Batch]):
@@ -107,14 +115,14 @@ class Lessons(Dataset[Batch]):
         pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
             :, None, None
         ]
-        described = [describe(truth) for truth in truths]
-        rows = [self._pack(truth, owner) for truth, (_, owner) in zip(truths, described, strict=True)]
+        said, share, owner = zip(*map(describe, truths), strict=True)
+        rows = [self._pack(*lesson) for lesson in zip(truths, owner, strict=True)]
         fills = (IDS[PAD], 0, 0, -100, -1, 0, -1, -1, 0)
         packed = [
             torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
             for part, fill in zip(zip(*rows, strict=True), fills, strict=True)
         ]
-        return Batch(pixels, torch.stack([said for said, _ in described]), *packed)
+        return Batch(pixels, torch.stack(said), torch.stack(share), *packed)
 
     def _pack(self, truth: Lesson, owner: Int[Tensor, " visual"]) -> tuple[Tensor, ...]:
         ids: list[int] = []
@@ -148,8 +156,11 @@ class Lessons(Dataset[Batch]):
             like += said
             look.append(advice)
         return (
-            *(torch.tensor(x) for x in (ids, block, place, target, kind, names, many, like)),
-            torch.cat(look),
+            *(torch.tensor(x, dtype=torch.long) for x in (ids, block, place, target, kind)),
+            torch.tensor(names, dtype=torch.bool),
+            torch.tensor(many, dtype=torch.long),
+            torch.tensor(like, dtype=torch.long).reshape(-1, len(GROUPS)),
+            torch.cat(look) if look else torch.zeros(0, N_VISUAL, dtype=torch.bool),
         )
 
 

@@ -57,10 +57,14 @@ class Thing:
     """Rotation in radians."""
 
 
-def arrange(rng: np.random.Generator) -> list[Thing]:
-    """Draw the things of one scene: nearly empty, middling or crowded; often a colour or shape recurs."""
-    least, most = ((1, 3), (4, 8), (9, 16))[rng.choice(3, p=(0.25, 0.4, 0.35))]
-    n = int(rng.integers(least, most + 1))
+def arrange(rng: np.random.Generator, n: int | None = None) -> list[Thing]:
+    """Draw the things of one scene, `n` of them; often a colour or shape recurs.
+
+    By default SceneVQA's pictures are nearly empty, middling or crowded.
+    """
+    if n is None:
+        least, most = ((1, 3), (4, 8), (9, 16))[rng.choice(3, p=(0.25, 0.4, 0.35))]
+        n = int(rng.integers(least, most + 1))
     colors = rng.choice(list(COLORS), n).tolist()
     shapes = rng.choice(SHAPES, n).tolist()
     if n > 1 and rng.random() < 0.6:
@@ -188,6 +192,22 @@ def owners(things: list[Thing]) -> NDArray[np.int64]:
 def centre(thing: Thing) -> tuple[int, int]:
     """Row and column of the patch in which the thing's centre lies."""
     return int(thing.y) // PATCH, int(thing.x) // PATCH
+
+
+def shares(things: list[Thing]) -> Pixels:
+    """Which patches count for a thing, (24, 24): the shares of its centre in the four patches around it.
+
+    They add up to one for a thing and change little with its place, so that they can be seen; which single
+    patch the centre lies in cannot, where it lies on a border.
+    """
+    side = SIDE // PATCH
+    share = np.zeros((side, side), np.float32)
+    for thing in things:
+        x, y = thing.x / PATCH - 0.5, thing.y / PATCH - 0.5
+        column, row = int(x), int(y)
+        right, down = x - column, y - row
+        share[row : row + 2, column : column + 2] += np.outer([1 - down, down], [1 - right, right])
+    return share
 
 
 def draw(things: list[Thing], rng: np.random.Generator) -> Image.Image:

@@ -1,10 +1,10 @@
 """Train nano-llava: `python -m arr_coc.eval.nano.train all` (resumes where it was stopped).
 
-Four stages. `tower`: the vision tower learns to say of every patch what is on it. `decoder`: the language
-model learns to answer from ideal visual tokens (sums of word embeddings, a random part of them).
-`projector`: real tokens become like ideal ones. `joint`: all together, on all 576 tokens, from pixels to
-answers. The first two need nothing of each other and may run at the same time. Weights are kept in float32
-and used in bfloat16.
+Three stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
+ideal visual tokens do: sums of word embeddings. `decoder`: the language model learns to answer from a random
+part of ideal tokens. `joint`: both together, on all 576 tokens, from pixels to answers. The words' embeddings
+are fixed until then, so the first two need nothing of each other and may run at the same time. Weights are
+kept in float32 and used in bfloat16; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from arr_coc.eval.nano.build import processor
-from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, projector, tower
+from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, tower
 from arr_coc.eval.nano.lessons import Batch, Lessons
 
 log = logging.getLogger("nano")
@@ -36,15 +36,16 @@ class Stage:
     batch: int
     questions: int
     rate: float
-    """Peak learning rate; warm-up over 100 steps, then a cosine to zero."""
+    """Peak learning rate of AdamW; warm-up over 100 steps, then a cosine to zero."""
     eager: bool = False
 
 
+MUON = 5.0
+"""Learning rate of Muon over that of AdamW."""
 STAGES = {
-    "tower": Stage(tower, steps=2400, batch=16, questions=1, rate=2e-3),
-    "decoder": Stage(decoder, steps=1200, batch=16, questions=20, rate=2e-3, eager=True),
-    "projector": Stage(projector, steps=300, batch=16, questions=1, rate=1.5e-3),
-    "joint": Stage(joint, steps=700, batch=12, questions=10, rate=5e-4),
+    "tower": Stage(tower, steps=3000, batch=16, questions=0, rate=2e-3),
+    "decoder": Stage(decoder, steps=1400, batch=16, questions=20, rate=2e-3, eager=True),
+    "joint": Stage(joint, steps=1200, batch=12, questions=10, rate=5e-4),
 }
 
 
@@ -54,21 +55,17 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     nano = Nano()
-    if name == "projector":
-        _assemble(nano, out)
     if name == "joint":
-        nano.load_state_dict(torch.load(out / "projector.pt", weights_only=True)["nano"])
+        _assemble(nano, out)
+    nano.table.requires_grad_(name == "joint")
     master: list[Tensor] = list(nano.parameters())
-    optimizer = torch.optim.AdamW(
-        [{"params": [p for p in master if p.ndim > 1], "weight_decay": 0.05},
-         {"params": [p for p in master if p.ndim < 2], "weight_decay": 0.0}],
-        lr=stage.rate, betas=(0.9, 0.98), fused=True,
-    )  # fmt: skip
+    optimizers = _optimizers(nano, stage.rate)
     path, start = out / f"{name}.pt", 0
     if path.exists():
         saved = torch.load(path, weights_only=True)
         nano.load_state_dict(saved["nano"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         start = saved["step"]
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
@@ -83,15 +80,17 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
         torch.manual_seed(seed * 1_000_003 + step)
         progress = step / stage.steps
         rate = stage.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * progress))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer, factor in zip(optimizers, (MUON, 1.0), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = factor * rate
         losses = stage.losses(work, batch, progress)
         losses["loss"].backward()
         for p, q in zip(master, used, strict=True):
             p.grad = None if q.grad is None else q.grad.float()
             q.grad = None
         nn.utils.clip_grad_norm_(master, 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         with torch.no_grad():
             torch._foreach_copy_(used, master)
         for key, value in losses.items():
@@ -105,18 +104,32 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
                      " ".join(f"{key} {total / n:.3f}" for key, (total, n) in sums.items()))  # fmt: skip
             sums = {}
         if (step + 1) % every == 0 or step + 1 == stage.steps:
-            state = {"nano": nano.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            torch.save(state, path.with_suffix(".part"))
+            done = {"nano": nano.state_dict(), "step": step + 1}
+            done["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+            torch.save(done, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
 
 
+def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
+    """Muon (https://kellerjordan.github.io/posts/muon/) for matrices of layers and projector, else AdamW."""
+    inner = [
+        p for key, p in nano.named_parameters() if p.ndim == 2 and (".layers." in key or "projector" in key)
+    ]
+    rest = [p for p in nano.parameters() if not any(p is q for q in inner)]
+    muon = torch.optim.Muon(inner, lr=MUON * rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    return [muon, adam]
+
+
 def _assemble(nano: Nano, out: Path) -> None:
-    """The tower of one stage, the language model of the other; the projector is new."""
+    """Eyes and projector of one stage, the language model of the other."""
     saved = {
         stage: torch.load(out / f"{stage}.pt", weights_only=True)["nano"] for stage in ("tower", "decoder")
     }
     kept = {
-        key: saved["tower"][key] for key in saved["tower"] if "vision_tower" in key or key.startswith("heads")
+        key: saved["tower"][key]
+        for key in saved["tower"]
+        if "language_model" not in key and "lm_head" not in key
     }
     kept |= {
         key: saved["decoder"][key] for key in saved["decoder"] if "language_model" in key or "lm_head" in key
