@@ -65,19 +65,24 @@ class Lesson:
     image: Image.Image
 
 
-def lesson(seed: tuple[int, ...], n_questions: int) -> Lesson:
+def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ()) -> Lesson:
     """A training scene: the first question is drawn like an item, the others are what the scene allows.
 
-    Where nothing is asked every other scene is more crowded than items are: more to see in one picture.
+    Every other question is of a kind in `often`, if there are any. Where nothing is asked every other scene
+    is more crowded than items are: more to see in one picture.
     """
     rng = np.random.default_rng((SPLITS["train"], *seed))
     if n_questions == 0:
         things = arrange(rng, int(rng.integers(12, 31)) if rng.random() < 0.5 else None)
         return Lesson(things, [], draw(things, rng))
-    things, first = _compose(rng, wish(rng)[0])
+
+    def kind() -> str | None:
+        return str(rng.choice(often)) if often and rng.random() < 0.5 else None
+
+    things, first = _compose(rng, wish(rng, kind())[0])
     questions = [first]
     while len(questions) < n_questions:
-        question = ask(things, *wish(rng), rng)
+        question = ask(things, *wish(rng, kind()), rng)
         if question is not None:
             questions.append(question)
     return Lesson(things, questions, draw(things, rng))

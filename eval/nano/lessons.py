@@ -103,14 +103,19 @@ def describe(
 class Lessons(Dataset[Batch]):
     """Batch number i of a stage, the same one on every machine and after every restart."""
 
-    def __init__(self, seed: int, stage: int, steps: int, batch: int, questions: int) -> None:
-        self.seed, self.stage, self.steps, self.batch, self.questions = seed, stage, steps, batch, questions
+    def __init__(
+        self, seed: int, stage: int, steps: int, batch: int, questions: int, often: tuple[str, ...] = ()
+    ) -> None:
+        self.seed, self.stage, self.steps, self.batch = seed, stage, steps, batch
+        self.questions, self.often = questions, often
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        truths = [lesson((self.seed, self.stage, step, i), self.questions) for i in range(self.batch)]
+        truths = [
+            lesson((self.seed, self.stage, step, i), self.questions, self.often) for i in range(self.batch)
+        ]
         pixels = torch.from_numpy(np.stack([np.asarray(truth.image) for truth in truths]))
         pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
             :, None, None

@@ -1,10 +1,11 @@
 """Train nano-llava: `python -m arr_coc.eval.nano.train all` (resumes where it was stopped).
 
-Three stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
+Four stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
 ideal visual tokens do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens. `joint`: both together, on all 576 tokens, from pixels to answers. The words' embeddings
-are fixed until then, so the first two need nothing of each other and may run at the same time. Weights are
-kept in float32 and used in bfloat16; matrices are trained with Muon, the rest with AdamW.
+part of ideal tokens; `rehearsal`: once more, most of all what is hard. `joint`: all together, on all 576
+tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the language
+model need nothing of each other and may be trained at the same time. Weights are kept in float32 and used in
+bfloat16; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -38,14 +39,24 @@ class Stage:
     rate: float
     """Peak learning rate of AdamW; warm-up over 100 steps, then a cosine to zero."""
     eager: bool = False
+    after: tuple[str, ...] = ()
+    """Stages whose eyes or language model it goes on from."""
+    often: tuple[str, ...] = ()
+    """Kinds of question that are asked more often than others."""
 
 
 MUON = 5.0
 """Learning rate of Muon over that of AdamW."""
+HARD = ("count", "count", "comparison", "neighbor")
 STAGES = {
     "tower": Stage(tower, steps=3000, batch=16, questions=0, rate=2e-3),
     "decoder": Stage(decoder, steps=1400, batch=16, questions=20, rate=2e-3, eager=True),
-    "joint": Stage(joint, steps=1200, batch=12, questions=10, rate=5e-4),
+    "rehearsal": Stage(
+        decoder, steps=700, batch=16, questions=20, rate=1e-3, eager=True, after=("decoder",), often=HARD
+    ),
+    "joint": Stage(
+        joint, steps=500, batch=12, questions=20, rate=3e-4, after=("tower", "rehearsal"), often=("count",)
+    ),
 }
 
 
@@ -55,8 +66,7 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     nano = Nano()
-    if name == "joint":
-        _assemble(nano, out)
+    _assemble(nano, out, stage.after)
     nano.table.requires_grad_(name == "joint")
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
@@ -70,7 +80,7 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
     used: list[Tensor] = list(work.parameters())
-    lessons = Lessons(seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions)
+    lessons = Lessons(seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often)
     batches = DataLoader(
         Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
     )
@@ -121,20 +131,18 @@ def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
     return [muon, adam]
 
 
-def _assemble(nano: Nano, out: Path) -> None:
-    """Eyes and projector of one stage, the language model of the other."""
-    saved = {
-        stage: torch.load(out / f"{stage}.pt", weights_only=True)["nano"] for stage in ("tower", "decoder")
-    }
-    kept = {
-        key: saved["tower"][key]
-        for key in saved["tower"]
-        if "language_model" not in key and "lm_head" not in key
-    }
-    kept |= {
-        key: saved["decoder"][key] for key in saved["decoder"] if "language_model" in key or "lm_head" in key
-    }
-    nano.load_state_dict(nano.state_dict() | kept)
+def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
+    """Start from what earlier stages trained: eyes and projector from `tower`, else the language model."""
+    state = nano.state_dict()
+    for name in after:
+        saved = torch.load(out / f"{name}.pt", weights_only=True)["nano"]
+        eyes = STAGES[name].losses is tower
+        state |= {
+            key: value
+            for key, value in saved.items()
+            if eyes != ("language_model" in key or "lm_head" in key)
+        }
+    nano.load_state_dict(state)
 
 
 def export(out: Path, folder: Path) -> None:
