@@ -1,12 +1,14 @@
 """SceneVQA: drawn scenes, eight kinds of question, short answers; unlimited and offline."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from statistics import fmean
 from typing import ClassVar
 
+from arr_coc.eval.metrics.rule import EXACT
 from arr_coc.eval.nano import dataset
-from arr_coc.eval.tasks.task import TASKS, Item
+from arr_coc.eval.tasks.task import TASKS, Answered, Item
 
 
 @TASKS.register("scene_vqa")
@@ -15,6 +17,8 @@ class SceneVQA:
     """The generator in `eval/nano/`. An answer is right if it is the gold answer, whatever the case."""
 
     max_new_tokens: ClassVar[int] = 4
+    headline: ClassVar[str] = "accuracy"
+    splits: ClassVar[tuple[str, ...]] = ("test", "validation", "train")
 
     def items(self, split: str, limit: int | None) -> Iterator[Item]:
         """Every item has a picture of its own."""
@@ -29,8 +33,12 @@ class SceneVQA:
 
     def score(self, answer: str, gold: str) -> float:
         """Exact match, but for case, spaces and a full stop."""
-        return float(_plain(answer) == _plain(gold))
+        return EXACT.score(answer, gold)
 
+    def follows(self, answer: str) -> bool:
+        """A few words."""
+        return EXACT.follows(answer)
 
-def _plain(answer: str) -> str:
-    return " ".join(answer.lower().strip().rstrip(".").split())
+    def summary(self, answered: Sequence[Answered]) -> dict[str, float]:
+        """The share of right answers."""
+        return {"accuracy": fmean(one.score for one in answered)}

@@ -1,17 +1,23 @@
-"""What a task is: items with a picture, a question and the right answer, and a rule that scores."""
+"""What a task is: items with pictures, a question and the right answer, and a rule that scores."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from PIL import Image
 
 from arr_coc.registry import Registry
 
+MARK = "<image>"
+"""Where a picture stands in a question, if the question says so for each of its pictures."""
+SAMPLES = Path(__file__).parent / "samples"
+"""Ten drawn rows of every benchmark, in its own schema: what `data="sample"` means."""
+
 
 @dataclass(frozen=True)
 class Item:
-    """One question about one picture."""
+    """One question about one picture, several pictures, or a film."""
 
     id: str
     """Unique within the task."""
@@ -19,11 +25,38 @@ class Item:
     """Items with the same picture share this name: they are not independent, and the intervals know it."""
     image: Image.Image
     question: str
-    """What the model is asked, word for word."""
+    """What the model is asked, word for word. Pictures come first, unless it has a `MARK` for each."""
     gold: str
-    """The right answer."""
+    """The right answer; several, or a letter and its options, are JSON: see `arr_coc.eval.metrics.gold`."""
     kind: str
     """Accuracy is also reported by kind."""
+    more: tuple[Image.Image, ...] = ()
+    """Pictures after the first, in the order in which the question means them."""
+    film: bool = False
+    """The pictures are frames of one film, evenly spaced in time."""
+    fault: str = ""
+    """Why this row cannot be asked, such as a damaged picture; empty if it can."""
+
+    @property
+    def pictures(self) -> tuple[Image.Image, ...]:
+        """All of them."""
+        return (self.image, *self.more)
+
+
+@runtime_checkable
+class Answered(Protocol):
+    """What a summary is made from: an answered item, such as a `Sample`."""
+
+    @property
+    def picture(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def answer(self) -> str: ...
+    @property
+    def gold(self) -> str: ...
+    @property
+    def score(self) -> float: ...
 
 
 @runtime_checkable
@@ -32,6 +65,13 @@ class Task(Protocol):
 
     max_new_tokens: ClassVar[int]
     """Longest answer that is generated."""
+    headline: ClassVar[str]
+    """The key of `summary` that papers report."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Parts that have answers; the one that papers report comes first."""
+        ...
 
     def items(self, split: str, limit: int | None) -> Iterator[Item]:
         """The first `limit` items of a split, always in the same order. ValueError for an unknown split."""
@@ -45,6 +85,37 @@ class Task(Protocol):
         """In [0, 1]; 1 is right."""
         ...
 
+    def follows(self, answer: str) -> bool:
+        """Whether the answer has the form that was asked for, such as a single letter, right or wrong."""
+        ...
+
+    def summary(self, answered: Sequence[Answered]) -> dict[str, float]:
+        """The benchmark's own numbers; `accuracy`, the mean score, is always among them.
+
+        A function of the list alone: a bootstrap can call it on a resample. ValueError for an empty one.
+        """
+        ...
+
 
 TASKS: Registry[type[Task]] = Registry("task")
 """Every task."""
+
+
+def open_task(name: str, data: str | None = None, family: str = "") -> Task:
+    """A task that reads its rows from `data` and words its questions for a family of models.
+
+    `data` is a folder, a .parquet or .jsonl file, the hub name of a copy, or `sample`; None is the
+    benchmark's own place on the hub. `family` is a `model_type`; an unknown one is asked in the usual words.
+
+    Raises KeyError for an unknown task, ValueError for data where a task makes its own.
+    """
+    part: Any = TASKS[name]
+    known = {field.name for field in fields(part)}
+    if data is not None and "data" not in known:
+        raise ValueError(f"{name} draws its own items: leave the data away, got {data!r}")
+    if data == "sample":
+        shared = name.removesuffix("_ocr")  # with and without a hint are the same rows
+        data = str(next(path for path in SAMPLES.iterdir() if path.stem == shared))
+    given = {"data": data, "family": family}
+    task: Task = part(**{key: value for key, value in given.items() if key in known})
+    return task

@@ -1,0 +1,1 @@
+"""How an answer is judged: one idea a file, nothing but text and numbers."""

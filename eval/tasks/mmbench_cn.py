@@ -1,0 +1,48 @@
+"""MMBench-CN: the same twenty abilities in Chinese."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from arr_coc.eval.metrics.choice import LETTER
+from arr_coc.eval.metrics.gold import Choice
+from arr_coc.eval.metrics.rule import Rule
+from arr_coc.eval.tasks.benchmark import Benchmark
+from arr_coc.eval.tasks.prompts import LETTER as ENGLISH
+from arr_coc.eval.tasks.prompts import Wording
+from arr_coc.eval.tasks.rows import Row
+from arr_coc.eval.tasks.tables import Hub
+from arr_coc.eval.tasks.task import TASKS, Item
+
+CHINESE: Wording = ENGLISH | {
+    "default": "{hint}{question}\n{options}\n请直接使用所提供的选项字母作为答案回答。"
+}
+
+
+@TASKS.register("mmbench_cn")
+@dataclass(frozen=True)
+class MMBenchCN(Benchmark):
+    """MMBench (https://arxiv.org/abs/2307.06281), Chinese, dev: accuracy of single questions.
+
+    Rows: index, question, hint, A to D (`nan` where there is none), answer, image, category, L2-category.
+    Figures of papers are on dev, some with CircularEval (each question with its options in every order, right
+    only if all are): a table of it, whose index tells the turns apart, is scored row by row here.
+    """
+
+    hub: ClassVar[Hub] = Hub("lmms-lab-encoder/MMBench", ("dev",), ("cn",))
+    wording: ClassVar[Wording] = CHINESE
+    rule: ClassVar[Rule] = LETTER
+
+    def read(self, row: Row) -> Item:
+        """The kind is the coarser category, such as attribute reasoning."""
+        texts = [row[letter] for letter in "ABCD"]
+        options = [str(text) for text in texts if text is not None and str(text) != "nan"]
+        hint = row["hint"] if str(row["hint"]) != "nan" else None
+        image = self.picture(row["image"])
+        return Item(
+            id=str(row["index"]),
+            picture=self.fingerprint(image.tobytes()),
+            image=image,
+            question=self.ask(row["question"], options=options, hint=hint),
+            gold=Choice(row["answer"], tuple(options)).text,
+            kind=row["L2-category"],
+        )
