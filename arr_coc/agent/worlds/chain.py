@@ -1,0 +1,72 @@
+"""Epistemic chaining: a cue tells where the next cue is, and that one where the reward is."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.worlds.grid import MOVES, Cell, walks
+from arr_coc.agent.worlds.world import World
+
+
+@dataclass
+class EpistemicChain(World):
+    """An open grid: a first cue in a known cell, a second in one of several, then cheese or a shock.
+
+    After the demonstration of the same name by Heins et al. (2022), https://arxiv.org/abs/2201.03904.
+    """
+
+    ACTIONS: ClassVar = tuple(MOVES)
+    SECOND: ClassVar = ("nothing", "first reward cell", "second reward cell")
+    """Outcomes of the third modality; those of the second are nothing, or which cell has the second cue."""
+    OUTCOMES: ClassVar = ("nothing", "cheese", "shock")
+    """Of the fourth modality."""
+
+    rows: int = 5
+    columns: int = 7
+    start: Cell = (0, 0)
+    first: Cell = (2, 0)
+    """Where the first cue is."""
+    second: tuple[Cell, ...] = ((0, 2), (1, 3), (3, 3), (4, 2))
+    """Where the second cue may be."""
+    rewards: tuple[Cell, Cell] = ((1, 5), (3, 5))
+    """One has the cheese, the other the shock."""
+    cheese: float = 2.0
+    """Log-preference for cheese over nothing, in nats."""
+    shock: float = -4.0
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """(row, column) of each state of the first factor and outcome of the first modality."""
+        return tuple((r, c) for r in range(self.rows) for c in range(self.columns))
+
+    def model(self) -> GenerativeModel:
+        """Factors: cell, which second cue, which reward. Modalities: cell, first cue, second cue, outcome."""
+        cells, n, cues = self.cells, self.rows * self.columns, len(self.second)
+        first = torch.zeros(1 + cues, n, cues)
+        first[0] = 1.0
+        first[:, cells.index(self.first)] = torch.eye(1 + cues)[:, 1:]
+        told = torch.eye(3)[:, 1:]  # (outcome, which reward cell)
+        second = torch.zeros(3, n, cues, 2)
+        second[0] = 1.0
+        for k, cell in enumerate(self.second):
+            second[:, cells.index(cell), k] = told
+        outcome = torch.zeros(3, n, 2)
+        outcome[0] = 1.0
+        for k, cell in enumerate(self.rewards):
+            outcome[:, cells.index(cell)] = told if k == 0 else told.flip(1)
+        return GenerativeModel(
+            A=(torch.eye(n), first, second, outcome),
+            B=(walks(cells), torch.eye(cues), torch.eye(2)),
+            C=(
+                torch.zeros(n),
+                torch.zeros(1 + cues),
+                torch.zeros(3),
+                torch.tensor([0.0, self.cheese, self.shock]),
+            ),
+            D=(torch.eye(n)[cells.index(self.start)], torch.full((cues,), 1 / cues), torch.full((2,), 0.5)),
+            A_factors=((0,), (0, 1), (0, 1, 2), (0, 2)),
+            B_controls=((0,), (), ()),
+        ).to(dtype=self.dtype)
