@@ -1,0 +1,1 @@
+"""Discrete active inference: perception, learning, planning and action as functions over tensors."""

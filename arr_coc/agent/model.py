@@ -1,0 +1,173 @@
+"""What an agent believes of its world: likelihood A, transitions B, preferences C, priors D and habits E."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from arr_coc.agent.validation import Indices, checked
+
+T = TypeVar("T")
+Tensors = tuple[Float[Tensor, "..."], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class GenerativeModel:
+    """A partially observed Markov decision process with several factors, modalities and controls.
+
+    Shared by all agents (no batch axis), or one for each: then every tensor has `batch` as its first axis.
+    A single tensor or a list is taken where a tuple is meant. The tensors are not to be written to in place.
+    Raises ValueError for a tensor of the wrong shape or whose columns are not distributions.
+    """
+
+    A: Tensors
+    """For modality m: (obs_m, *states of `A_factors[m]`), P(o_m | s)."""
+    B: Tensors
+    """For factor f: (next states_f, *previous states of `B_factors[f]`, *actions of `B_controls[f]`)."""
+    C: Tensors
+    """For modality m: (obs_m,) or (time, obs_m), log-preferences up to a constant, in nats."""
+    D: Tensors = ()
+    """For factor f: (states_f,), the state at the start. Default: uniform."""
+    E: Float[Tensor, "..."] | None = None
+    """(policies,): habit, the prior over policies. Default: uniform."""
+    A_factors: Indices | None = None
+    """Which factors a modality depends on. Default: all."""
+    B_factors: Indices | None = None
+    """Which factors' previous states a factor depends on. Default: its own."""
+    B_controls: Indices | None = None
+    """Which controls drive a factor; () is uncontrolled. Default: factor f by control f."""
+    pA: Tensors | None = None
+    """Dirichlet counts of A, in its shape; likewise pB, pD and pE."""
+    pB: Tensors | None = None
+    pD: Tensors | None = None
+    pE: Float[Tensor, "..."] | None = None
+    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name, value in checked(vars(self)).items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def batch(self) -> int | None:
+        """How many agents have a model of their own; None when all share this one."""
+        return self.D[0].shape[0] if self.D[0].ndim == 2 else None
+
+    @property
+    def n_factors(self) -> int:
+        """Hidden state factors."""
+        return len(self.D)
+
+    @property
+    def n_modalities(self) -> int:
+        """Kinds of observation."""
+        return len(self.A)
+
+    @property
+    def n_controls(self) -> int:
+        """Control factors: the length of an action."""
+        return len(self.n_actions)
+
+    @property
+    def n_states(self) -> tuple[int, ...]:
+        """States of each factor."""
+        return tuple(d.shape[-1] for d in self.D)
+
+    @property
+    def n_obs(self) -> tuple[int, ...]:
+        """Outcomes of each modality."""
+        first = 0 if self.batch is None else 1
+        return tuple(a.shape[first] for a in self.A)
+
+    @property
+    def n_actions(self) -> tuple[int, ...]:
+        """Actions of each control."""
+        sizes: dict[int, int] = {}
+        for b, controls in zip(self.B, self.controls_of, strict=True):
+            sizes |= zip(controls, b.shape[b.ndim - len(controls) :], strict=True)
+        return tuple(sizes[c] for c in range(len(sizes)))
+
+    @property
+    def modality_factors(self) -> Indices:
+        """`A_factors`, the default filled in."""
+        assert self.A_factors is not None
+        return self.A_factors
+
+    @property
+    def parents_of(self) -> Indices:
+        """`B_factors`, the default filled in."""
+        assert self.B_factors is not None
+        return self.B_factors
+
+    @property
+    def controls_of(self) -> Indices:
+        """`B_controls`, the default filled in."""
+        assert self.B_controls is not None
+        return self.B_controls
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its tensors."""
+        return self.A[0].dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        return self.A[0].device
+
+    def tensors(self) -> dict[str, Tensors | Tensor]:
+        """All tensors that are there, by field."""
+        named = {name: getattr(self, name) for name in TENSOR_FIELDS}
+        return {name: value for name, value in named.items() if value is not None}
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> "GenerativeModel":
+        """The same model with its tensors elsewhere or in another precision."""
+        return self.map(lambda t: t.to(device=device, dtype=dtype))
+
+    def expand(self, batch: int) -> "GenerativeModel":
+        """The same model for each of `batch` agents, as views of one memory."""
+        if self.batch is not None:
+            raise ValueError(f"the model is already one for each of {self.batch} agents")
+        return self.map(lambda t: t.expand(batch, *t.shape))
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> "GenerativeModel":
+        """The model with `f` applied to every tensor. Its result is trusted to be a model again."""
+        return self.replace(
+            **{
+                name: tuple(map(f, value)) if isinstance(value, tuple) else f(value)
+                for name, value in self.tensors().items()
+            }
+        )
+
+    def replace(self, **changes: object) -> "GenerativeModel":
+        """The model with some fields changed, unchecked: for what was computed from a checked model."""
+        new = object.__new__(type(self))
+        for f in fields(self):
+            object.__setattr__(new, f.name, changes.pop(f.name, getattr(self, f.name)))
+        object.__setattr__(new, "_kept", {})
+        if changes:
+            raise TypeError(f"a GenerativeModel has no {', '.join(changes)}")
+        return new
+
+    def keep(self, key: str, of: Sequence[Tensor], make: Callable[[], T]) -> T:
+        """What `make` makes of the tensors `of`, made once for this model, such as ln A.
+
+        Made anew at every call if one of them requires a gradient: its values are going to change.
+        """
+        for t in of:
+            if t.requires_grad:
+                return make()
+        # What is made under inference mode cannot take part in a graph later.
+        at = (key, torch.is_inference_mode_enabled())
+        if at not in self._kept:
+            self._kept[at] = make()
+        made: T = self._kept[at]
+        return made
+
+
+TENSOR_FIELDS: Sequence[str] = ("A", "B", "C", "D", "E", "pA", "pB", "pD", "pE")
+"""The fields that hold tensors."""
