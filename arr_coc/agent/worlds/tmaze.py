@@ -26,9 +26,9 @@ class TMaze(World):
     CUES: ClassVar = ("nothing", "left", "right")
     """Outcomes of the third modality."""
 
-    reward: float = 3.0
+    reward: float = 2.0
     """Log-preference for a reward over nothing, in nats."""
-    loss: float = -3.0
+    loss: float = -4.0
     """The same of a loss."""
     reward_probability: float = 0.98
     """How probable a reward is in the right arm, and a loss in the wrong one."""

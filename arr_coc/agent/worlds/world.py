@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +15,7 @@ Observations = tuple[Int[Tensor, " batch"], ...]
 Actions = Int[Tensor, "batch controls"]
 
 
+@runtime_checkable
 class Environment(Protocol):
     """What an agent can live in."""
 
