@@ -12,11 +12,11 @@ from arr_coc.agent.maths import log_stable
 from arr_coc.agent.model import GenerativeModel
 
 Observation: TypeAlias = Int[Tensor, "batch *time"] | Float[Tensor, "batch *time _"] | None
-"""Of one modality: the outcome's index (-1: not observed), a weight for each outcome, or None: not observed."""
+"""Of one modality: the outcome's index (-1: not observed), a weight for each, or None: not observed."""
 
 Soft = Literal["expected_log", "likelihood"]
-"""What weights w over outcomes mean. expected_log: a belief about the outcome, sum_o w_o ln P(o|s). likelihood:
-how likely what was sensed is given each outcome, ln sum_o w_o P(o|s). Weights of zero: not observed."""
+"""What weights w mean. expected_log: a belief about the outcome, sum_o w_o ln P(o|s). likelihood: how likely
+what was sensed is given each outcome, ln sum_o w_o P(o|s). All zero: not observed."""
 
 
 @dataclass(frozen=True)
