@@ -12,11 +12,11 @@ from arr_coc.agent.maths import log_stable
 from arr_coc.agent.model import GenerativeModel
 
 Observation: TypeAlias = Int[Tensor, "batch *time"] | Float[Tensor, "batch *time _"] | None
-"""Of one modality: the outcome's index (-1: not observed), a weight for each outcome, or None: not observed."""
+"""Of one modality: the outcome's index (-1: not observed), a weight for each, or None: not observed."""
 
 Soft = Literal["expected_log", "likelihood"]
-"""What weights w over outcomes mean. expected_log: a belief about the outcome, sum_o w_o ln P(o|s). likelihood:
-how likely what was sensed is given each outcome, ln sum_o w_o P(o|s). Weights of zero: not observed."""
+"""What weights w mean. expected_log: a belief about the outcome, sum_o w_o ln P(o|s). likelihood: how likely
+what was sensed is given each outcome, ln sum_o w_o P(o|s). All zero: not observed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def log_likelihood(
 ) -> list[Term]:
     """ln P(o | s) as a sum of terms, none of which depends on factors that all belong to another.
 
-    Modalities that were not observed, or depend on no state, are left out.
+    Modalities that were not observed are left out.
     """
     if len(obs) != model.n_modalities:
         raise ValueError(
@@ -42,9 +42,12 @@ def log_likelihood(
         )
     terms: dict[tuple[int, ...], Tensor] = {}
     for m, (o, factors) in enumerate(zip(obs, model.modality_factors, strict=True)):
-        if o is None or not factors:
+        if o is None:
             continue
         log = _of_modality(model, m, o, soft)
+        if not factors:
+            # The same whatever the state, but it counts in the free energy.
+            log, factors = log[..., None].expand(*log.shape, model.n_states[0]), (0,)
         order = tuple(sorted(factors))
         if order != factors:
             lead = log.ndim - len(factors)

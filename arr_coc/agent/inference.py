@@ -20,7 +20,7 @@ from arr_coc.agent.model import GenerativeModel
 Method = Literal["auto", "exact", "mean_field"]
 
 JOINT_LIMIT = 2**14
-"""`auto` is exact where linked factors have at most so many joint states, or evidence over all of them is there."""
+"""`auto` is exact where linked factors have at most so many joint states, or one modality depends on all."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Posterior:
 
     @property
     def complexity(self) -> Float[Tensor, " batch"]:
-        """KL of the posterior from the prior, in nats: of the joint if exact, else of the product of marginals."""
+        """KL of the posterior from the prior, in nats: of the joint if exact, else of the marginals."""
         return self.F + self.accuracy
 
 
@@ -71,9 +71,9 @@ def infer_posterior(
 ) -> Posterior:
     """The posterior and its free energy.
 
-    exact: Bayes' rule over the joint of those factors that the observation links. mean_field: coordinate ascent
-    from the prior, at most `iterations` sweeps, each row until one lowers its F by less than `tolerance`; 0 makes
-    all sweeps and never waits for a GPU. auto: exact where that is cheap.
+    exact: Bayes' rule over the joint of those factors that the observation links. mean_field: coordinate
+    ascent from the prior, at most `iterations` sweeps, each row until one lowers its F by less than
+    `tolerance`; 0 makes all sweeps and never waits for a GPU. auto: exact where that is cheap.
     """
     terms = log_likelihood(model, obs, soft)
     prior = start(model, obs) if prior is None else prior

@@ -53,15 +53,15 @@ def marginal_messages(
 ) -> Window:
     """Beliefs over the window after `iterations` sweeps of gradient steps of 1 / `tau`, and their F.
 
-    `qs`: where to start, in SPM what was believed one observation ago, each time first flattened by `softened`.
-    Default: the prior, and uniform after it. `obs` and `prior` are as in `filter_states`.
-    Raises ValueError where a factor depends on other factors' past: use `variational_messages` there.
+    `qs`: where to start; in SPM what was believed one observation ago, flattened by `softened`. Default: the
+    prior, and uniform after it. `obs` and `prior` are as in `filter_states`. Raises ValueError where a
+    factor depends on other factors' past: use `variational_messages` there.
     """
     own = tuple((f,) for f in range(model.n_factors))
     if model.parents_of != own:
         raise ValueError(
-            f"marginal messages need factors that depend on their own past, got B_factors {model.parents_of}: "
-            "use variational_messages"
+            f"marginal messages need factors that depend on their own past only, got B_factors "
+            f"{model.parents_of}: use variational_messages"
         )
     prior = start(model, [*obs, actions]) if prior is None else prior
     qs = first_guess(prior, actions.shape[1] + 1) if qs is None else qs

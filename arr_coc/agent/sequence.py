@@ -89,8 +89,8 @@ def smooth_states(
     states = prod(model.n_states)
     if states > SMOOTHER_LIMIT:
         raise ValueError(
-            f"exact smoothing of {states} joint states needs {states}^2 transitions (at most {SMOOTHER_LIMIT} "
-            "states): use variational_messages"
+            f"exact smoothing takes at most {SMOOTHER_LIMIT} joint states, got {states}: "
+            "use variational_messages"
         )
     prior = start(model, [*obs, actions]) if prior is None else prior
     batch, steps = actions.shape[:2]

@@ -62,7 +62,7 @@ def window_free_energy(
     prior: Beliefs | None = None,
     soft: Soft = "expected_log",
 ) -> Float[Tensor, " batch"]:
-    """F of any beliefs over a window, as independent between factors and steps: above -ln p(o_1, ..., o_T)."""
+    """F of any beliefs over a window, independent between factors and steps: above -ln p(o_1, ..., o_T)."""
     prior = start(model, [*obs, actions]) if prior is None else prior
     terms, nodes = unrolled(model, obs, actions, prior, soft)
     complexity, accuracy = complexity_and_accuracy(terms, _as_nodes(qs), nodes)
