@@ -23,8 +23,8 @@ from arr_coc.agent.tables import Tables, columns, lay_out, make_tables
 
 Precision = float | Float[Tensor, ""] | Float[Tensor, " batch"]
 
-CHUNK = 2**24
-"""Entries of predicted outcomes held at once: 64 MB in float32, of which a few copies are alive."""
+CHUNK = 2**20
+"""Entries of predicted outcomes held at once: 4 MB in float32, which stays near the core."""
 
 
 class PolicyPosterior(NamedTuple):

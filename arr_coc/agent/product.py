@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import linear
 
-LARGE = 1_500_000
+LARGE = 1_000_000
 """Multiplications from which oneDNN wins: below, its call costs more than it saves."""
 
 _library = torch.library.Library("arr_coc_agent", "DEF")

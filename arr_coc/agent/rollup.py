@@ -18,6 +18,8 @@ from arr_coc.agent.prefixes import Block, Indices, Prefixes, Transition
 from arr_coc.agent.product import product
 from arr_coc.agent.tables import Layout, Tables
 
+SMALL = 2**18
+"""Entries of a table that stays in a core's cache."""
 TERMS = 6
 """Values of a node in detail: sum p ln p, ambiguity, information about A, utility; about B; inductive cost."""
 
@@ -51,7 +53,7 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
     shared = _contract_passive(program, tables, alone)
     total: Tensor | None = None
     for t, steps in enumerate(prefixes.transitions):
-        fused = tables.fused if t == prefixes.horizon - 1 else {}
+        fused = _worth_fusing(program, tables, x, steps) if t == prefixes.horizon - 1 else {}
         skipped = {prefixes.orders[s][0] for s in fused}
         joint = {f: _parents(program, steps[f], f, x) for f in range(len(x)) if f not in alone or f in tables.novelty}
         parts = []
@@ -71,6 +73,20 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
         total = here if total is None else prefixes.parents[t](total) + here
     assert total is not None
     return prefixes.leaf(total)
+
+
+def _worth_fusing(
+    program: Program, tables: Tables, x: Sequence[Tensor], steps: Sequence[Transition]
+) -> dict[int, Tensor]:
+    """Fusing saves the products that form beliefs, but its table is larger to read: it must fit, or be used often."""
+    worth = {}
+    for s, table in tables.fused.items():
+        (f,) = program.prefixes.orders[s]
+        nodes = len(x[f]) * steps[f].parents[0].size
+        width = program.outcomes[s] + program.layout.linear
+        if table.numel() <= SMALL or nodes * program.n_states[f] > 10 * width:
+            worth[s] = table
+    return worth
 
 
 def outer(beliefs: Sequence[Tensor]) -> Tensor:
