@@ -41,6 +41,14 @@ def normalised(x: Tensor, dim: int = 0) -> Tensor:
     return torch.where(total > 0, x, torch.ones_like(x)) / torch.where(total > 0, total, x.shape[dim])
 
 
+def product(qs: Sequence[Float[Tensor, "batch _"]]) -> Float[Tensor, "batch states"]:
+    """The joint of independent factors, flat, the first factor slowest."""
+    joint = qs[0]
+    for q in qs[1:]:
+        joint = (joint[:, :, None] * q[:, None, :]).flatten(1)
+    return joint
+
+
 def dirichlet_expected_log(counts: Tensor, dim: int = 0) -> Tensor:
     """E[ln p] for p ~ Dir(counts along `dim`): psi(counts) - psi(their sum)."""
     counts = counts.clamp_min(TINY)
@@ -75,7 +83,7 @@ def contract(
     Returns (batch, ..., *event, *kept states).
     """
     lead = tensor.ndim - len(factors) - batched
-    batch, *letters = ascii_lowercase[: 1 + lead + len(factors)]
+    batch, *letters = list(ascii_lowercase[: 1 + lead + len(factors)])
     event, states = letters[:lead], letters[lead:]
     before = batch if batched else ""
     summed = [(name, qs[f]) for name, f in zip(states, factors, strict=True) if f not in keep]

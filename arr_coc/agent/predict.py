@@ -1,5 +1,7 @@
 """What comes next, and what will be seen of it: s' = B(action) s and o = A s, under beliefs."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -38,7 +40,9 @@ def transition(
     b, controls = model.B[factor], model.controls_of[factor]
     if not controls:
         return b if model.batch is not None else b.expand(len(action), *b.shape)
-    taken = tuple(action[:, c] for c in controls)
+    of_control = b.ndim - len(controls)
     if model.batch is not None:
-        return b[(torch.arange(len(action), device=action.device), ..., *taken)]
-    return b[(..., *taken)].movedim(-1, 0)
+        each: list[Any] = [torch.arange(len(action), device=action.device), *[slice(None)] * (of_control - 1)]
+        return b[tuple(each + [action[:, c] for c in controls])]
+    every: list[Any] = [slice(None)] * of_control
+    return b[tuple(every + [action[:, c] for c in controls])].movedim(-1, 0)
