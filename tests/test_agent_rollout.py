@@ -416,12 +416,12 @@ def test_an_agent_follows_a_chain_of_cues_to_the_cheese() -> None:
     record = rollout(agent, world, steps=6, generator=draw(3))
 
     cell, first, second, outcome = record.observations
-    cheese, nothing = EpistemicChain.OUTCOMES.index("cheese"), 0
+    cheese, nothing = world.axes.observation("outcome", "cheese"), 0
     when_first, when_second = (x.ne(nothing).byte().argmax(1) for x in (first, second))
     assert set(when_first.tolist()) == {1}
     assert set(when_second.tolist()) == {2}
     assert set(outcome[:, -1].tolist()) == {cheese}
-    assert not (outcome == EpistemicChain.OUTCOMES.index("shock")).any()
+    assert not (outcome == world.axes.observation("outcome", "shock")).any()
     assert len(set(cell[:, -1].tolist())) == 2
 
 

@@ -11,8 +11,9 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.agent.agent import Agent
-from arr_coc.agent.planner import Exhaustive
+from arr_coc.agent.planner import Exhaustive, MonteCarlo, Planner, Sophisticated
 from arr_coc.agent.rollout import Record, rollout
+from arr_coc.agent.sophisticated import Search
 from arr_coc.agent.worlds.tmaze import TMaze
 
 CENTRE, LEFT, RIGHT, CUE = range(4)
@@ -156,3 +157,24 @@ def test_behaviour_by_precision_and_preference_is_the_table(reward: float) -> No
 
         assert_close(behaviour(gamma, reward), row, atol=5e-4, rtol=0)
         assert_close(lived, row, atol=0.025, rtol=0)
+
+
+def test_one_who_knows_that_a_cue_will_be_used_asks_where_a_fixed_plan_gambles() -> None:
+    """A plan fixed beforehand wins nothing by the cue; a tree of plans that react to what was seen does."""
+    world = TMaze(reward=6.0, loss=-3.0, reward_probability=RIGHT_ARM_PAYS)
+    search = Search(horizon=2, least_action=0.0, least_branch=0.0)
+    planners: dict[str, Planner] = {
+        "fixed": Exhaustive(policies=2),
+        "reacting": Sophisticated(search),
+        "sampled": MonteCarlo(search, simulations=200, generator=torch.Generator().manual_seed(0)),
+    }
+
+    records = {
+        name: rollout(Agent(world.model(), planner, batch=6), world, 2, torch.Generator().manual_seed(1))
+        for name, planner in planners.items()
+    }
+
+    first = {name: set(record.actions[:, 0, 0].tolist()) for name, record in records.items()}
+    assert first == {"fixed": {LEFT}, "reacting": {CUE}, "sampled": {CUE}}
+    for name in ("reacting", "sampled"):
+        assert torch.equal(records[name].actions[:, 1, 0], records[name].observations[2][:, 1])

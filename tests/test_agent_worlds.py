@@ -65,6 +65,15 @@ def test_observations_have_the_modalities_of_the_model_and_lie_in_them(name: str
 
 
 @every_world
+def test_every_axis_has_a_name_for_every_index(name: str) -> None:
+    axes, model = WORLDS[name].axes, WORLDS[name].model()
+
+    assert tuple(map(len, axes.states.values())) == model.n_states
+    assert tuple(map(len, axes.observations.values())) == model.n_obs
+    assert tuple(map(len, axes.actions.values())) == model.n_actions
+
+
+@every_world
 def test_the_same_seed_gives_the_same_world(name: str) -> None:
     first, again, other = (walk(WORLDS[name], 40, seed) for seed in (0, 0, 1))
 

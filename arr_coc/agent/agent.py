@@ -47,7 +47,7 @@ class Learning:
     D is learned at the end in any case: of the beginning nothing is known but D until more was seen.
     """
     pairs: Literal["exact", "independent"] = "exact"
-    """For B at every step: the joint of the two states, or the product of what was believed of each at its time,
+    """For B at every step: the joint of two states, or the product of what was believed of each at its time,
     which is wrong where they depend on each other, but cheap where the joint of all factors is large."""
 
 
@@ -61,7 +61,7 @@ class Agent:
     model: GenerativeModel
     """What is believed of the world; learning replaces it."""
     planner: Planner
-    """How policies are judged: `Exhaustive`, `Sophisticated` or `TreeSearch`."""
+    """How policies are judged: `Exhaustive`, `Sophisticated` or `MonteCarlo`."""
     batch: int = 1
     alpha: Precision = math.inf
     """Precision of action: infinity takes the most probable one, see `sample_action`."""

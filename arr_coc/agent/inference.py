@@ -95,7 +95,7 @@ def free_energy(
     return _of(qs, log_likelihood(model, obs, soft), prior)
 
 
-def start(model: GenerativeModel, obs: Sequence[Observation]) -> Beliefs:
+def start(model: GenerativeModel, obs: Sequence[Tensor | None]) -> Beliefs:
     """D for each of a batch of observations: the prior of the first step."""
     if model.batch is not None:
         return model.D

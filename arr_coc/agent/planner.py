@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.maths import Beliefs
+from arr_coc.agent.mcts import monte_carlo_policies
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
-from arr_coc.agent.planning import Plan, Precision, infer_policies
+from arr_coc.agent.planning import Plan, PolicyPosterior, Precision, infer_policies
 from arr_coc.agent.policies import Policies
+from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,68 @@ class Exhaustive:
 
         def judge(qs: Beliefs) -> Outlook:
             q_pi, G = infer_policies(plan, qs, self.gamma)
-            log_q_pi = G * -_column(self.gamma)
-            log_q_pi = log_q_pi if plan.log_E is None else log_q_pi + plan.log_E
-            return Outlook(plan.policies, q_pi, G, log_q_pi)
+            return Outlook(plan.policies, q_pi, G, _log_posterior(G, self.gamma, plan.log_E))
 
         return judge
 
 
-def _column(gamma: Precision) -> float | Tensor:
-    """One precision for all, or a column of one for each agent."""
-    return gamma[..., None] if isinstance(gamma, Tensor) and gamma.ndim else gamma
+@dataclass(frozen=True)
+class Sophisticated:
+    """A tree whose later actions know what was seen: `sophisticated_policies`. Policies are first actions."""
+
+    search: Search
+    gamma: Precision = 16.0
+
+    def __call__(self, model: GenerativeModel, time: int) -> Judge:
+        """Merge the model's factors, once."""
+        tree = _tree(model, self.search, time)
+
+        def judge(qs: Beliefs) -> Outlook:
+            return _outlook(tree, sophisticated_policies(tree, qs, self.gamma), self.gamma)
+
+        return judge
+
+
+@dataclass(frozen=True)
+class MonteCarlo:
+    """The same tree, explored where it seems to pay: `monte_carlo_policies`, whose settings these are."""
+
+    search: Search
+    gamma: Precision = 16.0
+    simulations: int = 256
+    exploration: float = 1.0
+    generator: torch.Generator | None = None
+
+    def __call__(self, model: GenerativeModel, time: int) -> Judge:
+        """Merge the model's factors, once."""
+        tree = _tree(model, self.search, time)
+
+        def judge(qs: Beliefs) -> Outlook:
+            found = monte_carlo_policies(
+                tree, qs, self.gamma, None, self.simulations, self.exploration, self.generator
+            )
+            return _outlook(tree, found, self.gamma)
+
+        return judge
+
+
+def _tree(model: GenerativeModel, search: Search, time: int) -> Tree:
+    if search.objective.parameters and (model.pA is not None or model.pB is not None):
+        raise ValueError(
+            "a tree over joint states has no information gain about parameters: give "
+            "Search(objective=replace(EFE, parameters=0.0)), a model without pA and pB, or use Exhaustive"
+        )
+    return Tree.of(model, search, time)
+
+
+def _outlook(tree: Tree, found: PolicyPosterior, gamma: Precision) -> Outlook:
+    q_pi, G = found
+    if isinstance(gamma, float | int) and isinf(gamma):
+        return Outlook(tree.policies, q_pi, G, q_pi.log())
+    return Outlook(tree.policies, q_pi, G, _log_posterior(G, gamma, tree.steps[0].log_E))
+
+
+def _log_posterior(G: Tensor, gamma: Precision, log_E: Tensor | None) -> Tensor:
+    """log_E - gamma G, for one gamma or one for each agent."""
+    scores = G * -(gamma[..., None] if isinstance(gamma, Tensor) and gamma.ndim else gamma)
+    return scores if log_E is None else scores + log_E

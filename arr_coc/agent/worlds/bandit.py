@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.names import Axes
 from arr_coc.agent.worlds.world import World
 
 
@@ -18,7 +19,6 @@ class Bandit(World):
     """
 
     OUTCOMES: ClassVar = ("lose", "win")
-    """Of the first modality; the second is the arm."""
     shows_start = False
 
     arms: int = 3
@@ -34,8 +34,16 @@ class Bandit(World):
         if self.chances is not None and len(self.chances) != self.arms:
             raise ValueError(f"chances must be given for {self.arms} arms, got {len(self.chances)}")
 
+    @property
+    def axes(self) -> Axes:
+        """Factor and control: the arm. Modalities: the outcome, and the arm."""
+        arms = tuple(map(str, range(self.arms)))
+        return Axes(
+            states={"arm": arms}, observations={"outcome": self.OUTCOMES, "arm": arms}, actions={"pull": arms}
+        )
+
     def model(self) -> GenerativeModel:
-        """Factor: the arm. Modalities: outcome, with counts `pA` to learn from, and the arm."""
+        """Chances are their means under `prior`, with counts `pA` to learn from."""
         counts = torch.tensor(self.prior)[:, None].repeat(1, self.arms)
         known = torch.eye(self.arms)
         return GenerativeModel(

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 
 from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.names import Axes
 from arr_coc.agent.worlds.grid import MOVES, Cell, walks
 from arr_coc.agent.worlds.world import World
 
@@ -17,11 +18,7 @@ class EpistemicChain(World):
     After the demonstration of the same name by Heins et al. (2022), https://arxiv.org/abs/2201.03904.
     """
 
-    ACTIONS: ClassVar = tuple(MOVES)
-    SECOND: ClassVar = ("nothing", "first reward cell", "second reward cell")
-    """Outcomes of the third modality; those of the second are nothing, or which cell has the second cue."""
     OUTCOMES: ClassVar = ("nothing", "cheese", "shock")
-    """Of the fourth modality."""
 
     rows: int = 5
     columns: int = 7
@@ -42,8 +39,25 @@ class EpistemicChain(World):
         """(row, column) of each state of the first factor and outcome of the first modality."""
         return tuple((r, c) for r in range(self.rows) for c in range(self.columns))
 
+    @property
+    def axes(self) -> Axes:
+        """Cells are "row,column". The cues tell, of those that are possible, which cell is the one."""
+        cells, second, rewards = (
+            tuple(f"{r},{c}" for r, c in some) for some in (self.cells, self.second, self.rewards)
+        )
+        return Axes(
+            states={"cell": cells, "second cue": second, "cheese": rewards},
+            observations={
+                "cell": cells,
+                "first cue": ("nothing", *second),
+                "second cue": ("nothing", *rewards),
+                "outcome": self.OUTCOMES,
+            },
+            actions={"move": tuple(MOVES)},
+        )
+
     def model(self) -> GenerativeModel:
-        """Factors: cell, which second cue, which reward. Modalities: cell, first cue, second cue, outcome."""
+        """Where the second cue and the cheese are is open, all else is known."""
         cells, n, cues = self.cells, self.rows * self.columns, len(self.second)
         first = torch.zeros(1 + cues, n, cues)
         first[0] = 1.0

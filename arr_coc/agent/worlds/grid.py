@@ -1,13 +1,13 @@
 """Grid world: a plan with walls, a start and a goal, in which one walks one cell at a time."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.names import Axes
 from arr_coc.agent.worlds.world import World
 
 Cell = tuple[int, int]
@@ -18,8 +18,6 @@ MOVES = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1), "stay"
 @dataclass
 class GridWorld(World):
     """Cells are counted along the rows, walls left out. The agent sees its cell, or one beside it."""
-
-    ACTIONS: ClassVar = tuple(MOVES)
 
     plan: tuple[str, ...] = ("S..#.", ".#.#.", ".#...", "....G")
     """One string a row: `S` start, `G` goal, `#` wall, any other a free cell."""
@@ -43,8 +41,14 @@ class GridWorld(World):
             raise ValueError(f"the plan must have one cell {mark!r}, got {len(found)} in {self.plan}")
         return found[0]
 
+    @property
+    def axes(self) -> Axes:
+        """One factor and modality, the cell: "row,column". One control: the move."""
+        names = tuple(f"{r},{c}" for r, c in self.cells)
+        return Axes(states={"cell": names}, observations={"cell": names}, actions={"move": tuple(MOVES)})
+
     def model(self) -> GenerativeModel:
-        """Factor and modality: the cell."""
+        """The plan is known, and where one starts."""
         n = len(self.cells)
         go, stay = walks(self.cells), torch.eye(n)
         near = go[..., :4].sum(2).fill_diagonal_(0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.names import Axes
 from arr_coc.agent.worlds.world import World
 
 
@@ -18,13 +19,9 @@ class TMaze(World):
     """
 
     PLACES: ClassVar = ("centre", "left", "right", "cue")
-    """States of the first factor, actions of its control, and outcomes of the first modality."""
     CONTEXTS: ClassVar = ("reward left", "reward right")
-    """States of the second factor, which nothing changes."""
     OUTCOMES: ClassVar = ("nothing", "reward", "loss")
-    """Of the second modality."""
     CUES: ClassVar = ("nothing", "left", "right")
-    """Outcomes of the third modality."""
 
     reward: float = 2.0
     """Log-preference for a reward over nothing, in nats."""
@@ -38,8 +35,17 @@ class TMaze(World):
     """How probable each context is."""
     dtype: torch.dtype = torch.float32
 
+    @property
+    def axes(self) -> Axes:
+        """Factors: place and context. Modalities: place, outcome, cue. One control: where to go."""
+        return Axes(
+            states={"place": self.PLACES, "context": self.CONTEXTS},
+            observations={"place": self.PLACES, "outcome": self.OUTCOMES, "cue": self.CUES},
+            actions={"go": self.PLACES},
+        )
+
     def model(self) -> GenerativeModel:
-        """Factors: place and context. Modalities: place, outcome, cue."""
+        """The context is open, all else is known."""
         n = len(self.PLACES)
         left, right, cue = 1, 2, 3
         go = torch.eye(n)[:, None, :].repeat(1, n, 1)  # (next, previous, action): go where you like

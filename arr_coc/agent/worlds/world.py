@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
+from arr_coc.agent.names import Axes
 
 Observations = tuple[Int[Tensor, " batch"], ...]
 """One outcome a modality and row; -1 where nothing was to be seen."""
@@ -40,6 +41,11 @@ class World(ABC):
     """The hidden state of every copy, since the last reset."""
     _process: GenerativeModel | None = None
     _generator: torch.Generator | None = None
+
+    @property
+    @abstractmethod
+    def axes(self) -> Axes:
+        """What its states, observations and actions are called, in the order of `model`."""
 
     @abstractmethod
     def model(self) -> GenerativeModel:
