@@ -14,9 +14,10 @@ from arr_coc.agent.inductive import Intention
 from arr_coc.agent.learning import update_A, update_B
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import REWARD
-from arr_coc.agent.planner import Exhaustive
+from arr_coc.agent.planner import Exhaustive, MonteCarlo, Planner, Sophisticated
 from arr_coc.agent.rollout import log_likelihood, rollout
 from arr_coc.agent.sequence import filter_states, smooth_states
+from arr_coc.agent.sophisticated import Search
 from arr_coc.agent.worlds.bandit import Bandit
 from arr_coc.agent.worlds.chain import EpistemicChain
 from arr_coc.agent.worlds.grid import GridWorld
@@ -206,6 +207,41 @@ def test_learning_without_counts_is_refused(name: str) -> None:
         ValueError, match=f"learning {name} needs counts to start from: give the model p{name}"
     ):
         Agent(model, Exhaustive(1), learning=Learning(**{name: 1.0}))
+
+
+def test_a_negative_rate_is_refused() -> None:
+    with pytest.raises(ValueError, match="rates of learning must not be negative"):
+        Agent(one_factor(), Exhaustive(1), learning=Learning(A=-1.0))
+
+
+def test_observations_and_actions_of_another_number_of_agents_are_refused() -> None:
+    agent = Agent(one_factor(), Exhaustive(1), batch=2)
+
+    with pytest.raises(ValueError, match=r"obs must be of 2 agents in every modality, got \[3\]"):
+        agent.infer_states((torch.tensor([0, 1, 2]),))
+    agent.infer_states((torch.tensor([0, 1]),))
+    with pytest.raises(ValueError, match=r"\(batch, controls\) = \(2, 1\), got \(3, 1\)"):
+        agent.did(torch.zeros(3, 1, dtype=torch.long))
+    with pytest.raises(ValueError, match="actions must lie between 0 and"):
+        agent.did(torch.tensor([[0], [-1]]))
+
+
+def test_an_episode_is_finished_once() -> None:
+    agent = Agent(one_factor(), Exhaustive(1), learning=Learning(D=1.0))
+    agent.infer_states((torch.tensor([0]),))
+    agent.finish()
+
+    with pytest.raises(RuntimeError, match=r"call infer_states\(obs\) first"):
+        agent.finish()
+
+
+@pytest.mark.parametrize("planner", [Sophisticated(Search(2)), MonteCarlo(Search(2))])
+def test_a_tree_says_that_it_has_no_curiosity_about_parameters(planner: Planner) -> None:
+    agent = Agent(Bandit().model(), planner)
+    agent.infer_states((None, None))
+
+    with pytest.raises(ValueError, match="no information gain about parameters"):
+        agent.infer_policies()
 
 
 def test_a_rollout_takes_at_least_one_step() -> None:

@@ -79,6 +79,20 @@ def action_log_prob(
     return total
 
 
+def check_actions(actions: Int[Tensor, "rows controls"], batch: int, n_actions: Sequence[int]) -> None:
+    """Raise ValueError for actions that do not exist, or are not one for each of `batch` agents."""
+    if actions.shape != (batch, len(n_actions)):
+        raise ValueError(
+            f"actions must be of shape (batch, controls) = {(batch, len(n_actions))}, "
+            f"got {tuple(actions.shape)}"
+        )
+    most = torch.as_tensor(n_actions, device=actions.device)
+    if ((actions < 0) | (actions >= most)).any():
+        raise ValueError(
+            f"actions must lie between 0 and {tuple(n - 1 for n in n_actions)}, got {actions.tolist()}"
+        )
+
+
 def _draw(
     p: Float[Tensor, "batch choices"], alpha: Precision, generator: torch.Generator | None
 ) -> Int[Tensor, " batch"]:

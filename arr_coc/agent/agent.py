@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.agent.action import Precision, Sampling, sample_action
+from arr_coc.agent.action import Precision, Sampling, check_actions, sample_action
 from arr_coc.agent.evidence import Observation, Soft, check_observations
 from arr_coc.agent.inference import Method, Posterior, infer_posterior
 from arr_coc.agent.learning import update_A, update_B, update_D, update_E
@@ -49,6 +49,22 @@ class Learning:
     pairs: Literal["exact", "independent"] = "exact"
     """For B at every step: the joint of two states, or the product of what was believed of each at its time,
     which is wrong where they depend on each other, but cheap where the joint of all factors is large."""
+
+    @property
+    def hindsight(self) -> bool:
+        """Whether anything is learned at the end."""
+        return self.D > 0 or (self.when == "end" and (self.A > 0 or self.B > 0))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is remembered of a step."""
+
+    obs: Sequence[Observation]
+    qs: Beliefs
+    action: Actions
+    outlook: Outlook | None
+    """What the action was chosen by; None if another chose."""
 
 
 @dataclass
@@ -82,12 +98,10 @@ class Agent:
     action: Actions | None = field(default=None, init=False, repr=False)
     """The last one taken."""
     _posterior: Posterior | None = field(default=None, init=False, repr=False)
-    _chosen_by: Outlook | None = field(default=None, init=False, repr=False)
     _judge: Judge | None = field(default=None, init=False, repr=False)
+    _obs: Sequence[Observation] = field(default=(), init=False, repr=False)
     _learned: bool = field(default=False, init=False, repr=False)
-    _seen: list[Sequence[Observation]] = field(default_factory=list, init=False, repr=False)
-    _done: list[Actions] = field(default_factory=list, init=False, repr=False)
-    _believed: list[Beliefs] = field(default_factory=list, init=False, repr=False)
+    _past: list[_Step] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.model.batch not in (None, self.batch):
@@ -98,6 +112,8 @@ class Agent:
         for name in ("A", "B", "D", "E"):
             if getattr(self.learning, name) > 0 and getattr(self.model, f"p{name}") is None:
                 raise ValueError(f"learning {name} needs counts to start from: give the model p{name}")
+        if min(rates := (self.learning.A, self.learning.B, self.learning.D, self.learning.E)) < 0:
+            raise ValueError(f"rates of learning must not be negative, got {rates} for A, B, D, E")
         self.reset()
 
     def reset(self) -> None:
@@ -105,8 +121,8 @@ class Agent:
         shared = self.model.batch is None
         self.prior = tuple(d.expand(self.batch, -1) if shared else d for d in self.model.D)
         self.step, self.outlook, self.action = 0, None, None
-        self._posterior, self._chosen_by, self._judge, self._learned = None, None, None, False
-        self._seen, self._done, self._believed = [], [], []
+        self._posterior, self._judge, self._learned = None, None, False
+        self._obs, self._past = (), []
 
     @property
     def qs(self) -> Beliefs:
@@ -121,10 +137,11 @@ class Agent:
     def infer_states(self, obs: Sequence[Observation]) -> Beliefs:
         """Take in what is seen, by Bayes' rule, with what was expected as the prior."""
         check_observations(self.model, obs)
+        if any(o is not None and len(o) != self.batch for o in obs):
+            sizes = [None if o is None else len(o) for o in obs]
+            raise ValueError(f"obs must be of {self.batch} agents in every modality, got {sizes}")
         self._posterior = infer_posterior(self.model, obs, self.prior, self.method, soft=self.soft)
-        self._learned = False
-        # A second look at the same step takes the place of the first.
-        self._seen[self.step :], self._believed[self.step :] = [obs], [self._posterior.qs]
+        self._obs, self._learned, self.outlook = obs, False, None
         return self._posterior.qs
 
     def learn(self) -> None:
@@ -135,36 +152,35 @@ class Agent:
                 "this observation was learned from already: call infer_states(obs) with the next"
             )
         self._learned = True
-        if rates.E and self._chosen_by is not None:
-            self._become(update_E(self.model, self._chosen_by.q_pi, rates.E, rates.forgetting))
+        if rates.E and self._past and (chosen_by := self._past[-1].outlook) is not None:
+            self._become(update_E(self.model, chosen_by.q_pi, rates.E, rates.forgetting))
         if rates.when == "end":
             return
         if rates.A:
-            now, believed = _in_time(self._seen[-1:], self.soft), tuple(q[:, None] for q in qs)
+            now, believed = _in_time([self._obs], self.soft), tuple(q[:, None] for q in qs)
             self._become(update_A(self.model, now, believed, rates.A, rates.forgetting))
-        if rates.B and self._done:
-            action = self._done[-1][:, None]
-            self._become(update_B(self.model, self._last_pairs(action), action, rates.B, rates.forgetting))
+        if rates.B and self._past:
+            before = self._past[-1]
+            action = before.action[:, None]
+            self._become(update_B(self.model, self._pairs(before), action, rates.B, rates.forgetting))
 
     def finish(self) -> None:
-        """The episode is over: learn what is learned with hindsight."""
-        rates, late = self.learning, self.learning.when == "end"
-        if not (rates.D or (late and (rates.A or rates.B))):
-            return
+        """The episode is over: learn what is learned with hindsight. What comes next is a `reset`."""
         self._looked()
-        seen = _in_time(self._seen, self.soft)
-        nothing = torch.zeros(
-            self.batch, 0, self.model.n_controls, dtype=torch.long, device=self.model.device
-        )
-        done = torch.stack(self._done, dim=1) if self._done else nothing
-        smoothed = smooth_states(self.model, seen, done, soft=self.soft)
-        if rates.D:
-            start = tuple(q[:, 0] for q in smoothed.qs)
-            self._become(update_D(self.model, start, rates.D, rates.forgetting))
-        if rates.A and late:
-            self._become(update_A(self.model, seen, smoothed.qs, rates.A, rates.forgetting))
-        if rates.B and late:
-            self._become(update_B(self.model, smoothed.pairs, done, rates.B, rates.forgetting))
+        rates, late = self.learning, self.learning.when == "end"
+        if rates.hindsight:
+            seen = _in_time([*(step.obs for step in self._past), self._obs], self.soft)
+            nothing = torch.zeros(self.batch, 0, self.model.n_controls, dtype=torch.long)
+            done = torch.stack([step.action for step in self._past], dim=1) if self._past else nothing
+            smoothed = smooth_states(self.model, seen, done.to(self.model.device), soft=self.soft)
+            if rates.D:
+                start = tuple(q[:, 0] for q in smoothed.qs)
+                self._become(update_D(self.model, start, rates.D, rates.forgetting))
+            if rates.A and late:
+                self._become(update_A(self.model, seen, smoothed.qs, rates.A, rates.forgetting))
+            if rates.B and late:
+                self._become(update_B(self.model, smoothed.pairs, done, rates.B, rates.forgetting))
+        self._posterior = None
 
     def infer_policies(self) -> Outlook:
         """Judge what might be done from here."""
@@ -190,18 +206,21 @@ class Agent:
 
     def did(self, action: Actions) -> None:
         """Remember an action, also one that another chose: what is expected next follows from it."""
-        self.prior = predict_states(self.model, self._looked().qs, action)
-        self._done.append(action)
-        self._chosen_by, self.action, self.step = self.outlook, action, self.step + 1
+        check_actions(action, self.batch, self.model.n_actions)
+        before = _Step(self._obs, self._looked().qs, action, self.outlook)
+        # Only hindsight needs more than the last step.
+        self._past = [*self._past, before] if self.learning.hindsight else [before]
+        self.prior = predict_states(self.model, before.qs, action)
+        self.action, self.step = action, self.step + 1
         self._posterior, self.outlook = None, None
 
-    def _last_pairs(self, action: Int[Tensor, "batch 1 controls"]) -> Pairs:
+    def _pairs(self, before: _Step) -> Pairs:
         """The joint of the states before and after the last action, given all that was seen until now."""
         if self.learning.pairs == "independent":
-            return independent_pairs(self.model, in_time(self._believed[-2:]))
+            return independent_pairs(self.model, in_time([before.qs, self.qs]))
         # What was seen before is in the belief that they begin with.
-        two = _in_time([[None] * self.model.n_modalities, self._seen[-1]], self.soft)
-        return smooth_states(self.model, two, action, self._believed[-2], self.soft).pairs
+        two = _in_time([[None] * self.model.n_modalities, self._obs], self.soft)
+        return smooth_states(self.model, two, before.action[:, None], before.qs, self.soft).pairs
 
     def _become(self, model: GenerativeModel) -> None:
         self.model, self._judge = model, None

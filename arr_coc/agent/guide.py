@@ -28,7 +28,7 @@ Perception (section 3)
  8. `tensordot(result, q_f, dims=([f if f < factor else f - 1], [0]))` counts axes as if none had been
     summed out yet. An expectation over every factor but one is taken by name.
  9. ln E_q[A]: setting dF/dq_f = 0 for F = E_q[ln q - ln p(s) - ln A] gives
-    ln q_f = ln p_f + E_q(others)[ln A] + const. The logarithm of the expectation leads away from the lowest F.
+    ln q_f = ln p_f + E_q(others)[ln A] + const. The logarithm of the expectation raises the lowest F again.
 10. All factors updated at once, from the old beliefs: F may rise and beliefs oscillate. In turn, each from
     the newest beliefs, every update is the exact minimum in one factor, so that F cannot rise; and it ends
     when F stops falling.

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arr_coc.agent.action import check_actions
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.names import Axes
 
@@ -76,7 +77,7 @@ class World(ABC):
     def step(self, actions: Actions) -> Observations:
         """Move every copy by its action, and look."""
         truth = self.process
-        _check_actions(actions, len(self.states), truth.n_actions)
+        check_actions(actions, len(self.states), truth.n_actions)
         moved = [
             self._draw(
                 self._column(b, [self.states[:, f] for f in parents] + [actions[:, c] for c in controls])
@@ -102,16 +103,3 @@ class World(ABC):
 
     def _draw(self, p: Float[Tensor, "batch outcomes"]) -> Int[Tensor, " batch"]:
         return torch.multinomial(p, 1, generator=self._generator)[:, 0]
-
-
-def _check_actions(actions: Actions, batch: int, n_actions: Sequence[int]) -> None:
-    if actions.shape != (batch, len(n_actions)):
-        raise ValueError(
-            f"actions must be of shape (batch, controls) = {(batch, len(n_actions))}, "
-            f"got {tuple(actions.shape)}"
-        )
-    most = torch.as_tensor(n_actions, device=actions.device)
-    if ((actions < 0) | (actions >= most)).any():
-        raise ValueError(
-            f"actions must lie between 0 and {tuple(n - 1 for n in n_actions)}, got {actions.tolist()}"
-        )
