@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from arr_coc.agent.agent import Agent, Learning
+from arr_coc.agent.agent import Agent
+from arr_coc.agent.experience import Learning
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.learning import update_A, update_B
 from arr_coc.agent.model import GenerativeModel
@@ -212,6 +213,17 @@ def test_learning_without_counts_is_refused(name: str) -> None:
 def test_a_negative_rate_is_refused() -> None:
     with pytest.raises(ValueError, match="rates of learning must not be negative"):
         Agent(one_factor(), Exhaustive(1), learning=Learning(A=-1.0))
+
+
+def test_habits_are_counted_for_the_policies_there_are() -> None:
+    agent = Agent(one_factor().replace(E=None), Exhaustive(2), learning=Learning(E=1.0))
+    agent.infer_states((torch.tensor([0]),))
+    agent.infer_policies()
+    agent.act()
+    agent.infer_states((torch.tensor([0]),))
+
+    with pytest.raises(ValueError, match="pE counts 2 policies, the planner has 4"):
+        agent.learn()
 
 
 def test_observations_and_actions_of_another_number_of_agents_are_refused() -> None:

@@ -11,7 +11,6 @@ All it does is to call the functions of this package and to keep what they retur
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -19,52 +18,14 @@ from torch import Tensor
 
 from arr_coc.agent.action import Precision, Sampling, check_actions, sample_action
 from arr_coc.agent.evidence import Observation, Soft, check_observations
+from arr_coc.agent.experience import NOTHING, Learning, Step, learn_episode, learn_step
 from arr_coc.agent.inference import Method, Posterior, infer_posterior
-from arr_coc.agent.learning import update_A, update_B, update_D, update_E
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.planner import Judge, Outlook, Planner
 from arr_coc.agent.predict import predict_states
-from arr_coc.agent.sequence import in_time, independent_pairs, smooth_states
 
 Actions = Int[Tensor, "batch controls"]
-Pairs = tuple[Float[Tensor, "batch 1 ..."], ...]
-
-
-@dataclass(frozen=True)
-class Learning:
-    """What is learned, and how fast: the weight of one new count, 0 for what is not learned."""
-
-    A: float = 0.0
-    B: float = 0.0
-    D: float = 0.0
-    E: float = 0.0
-    forgetting: float = 0.0
-    """Share of the old counts that is lost at every update."""
-    when: Literal["step", "end"] = "step"
-    """A and B at every step, from what was believed then, or at the end, with hindsight.
-
-    D is learned at the end in any case: of the beginning nothing is known but D until more was seen.
-    """
-    pairs: Literal["exact", "independent"] = "exact"
-    """For B at every step: the joint of two states, or the product of what was believed of each at its time,
-    which is wrong where they depend on each other, but cheap where the joint of all factors is large."""
-
-    @property
-    def hindsight(self) -> bool:
-        """Whether anything is learned at the end."""
-        return self.D > 0 or (self.when == "end" and (self.A > 0 or self.B > 0))
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What is remembered of a step."""
-
-    obs: Sequence[Observation]
-    qs: Beliefs
-    action: Actions
-    outlook: Outlook | None
-    """What the action was chosen by; None if another chose."""
 
 
 @dataclass
@@ -82,7 +43,7 @@ class Agent:
     alpha: Precision = math.inf
     """Precision of action: infinity takes the most probable one, see `sample_action`."""
     sampling: Sampling = "marginal"
-    learning: Learning = Learning()
+    learning: Learning = NOTHING
     method: Method = "auto"
     """How states are inferred, see `infer_posterior`."""
     soft: Soft = "expected_log"
@@ -101,7 +62,7 @@ class Agent:
     _judge: Judge | None = field(default=None, init=False, repr=False)
     _obs: Sequence[Observation] = field(default=(), init=False, repr=False)
     _learned: bool = field(default=False, init=False, repr=False)
-    _past: list[_Step] = field(default_factory=list, init=False, repr=False)
+    _past: list[Step] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.model.batch not in (None, self.batch):
@@ -109,11 +70,7 @@ class Agent:
                 f"the model is one for each of {self.model.batch} agents and batch is {self.batch}: "
                 f"give batch={self.model.batch}, or a model that all share"
             )
-        for name in ("A", "B", "D", "E"):
-            if getattr(self.learning, name) > 0 and getattr(self.model, f"p{name}") is None:
-                raise ValueError(f"learning {name} needs counts to start from: give the model p{name}")
-        if min(rates := (self.learning.A, self.learning.B, self.learning.D, self.learning.E)) < 0:
-            raise ValueError(f"rates of learning must not be negative, got {rates} for A, B, D, E")
+        self.learning.check(self.model)
         self.reset()
 
     def reset(self) -> None:
@@ -145,41 +102,20 @@ class Agent:
         return self._posterior.qs
 
     def learn(self) -> None:
-        """Count what was seen, the step that led there and the policies that chose it, each at its rate."""
-        qs, rates = self._looked().qs, self.learning
+        """Learn from what was seen, the step that led there and the policies it was chosen from."""
+        now = Step(self._obs, self._looked().qs)
         if self._learned:
             raise RuntimeError(
                 "this observation was learned from already: call infer_states(obs) with the next"
             )
         self._learned = True
-        if rates.E and self._past and (chosen_by := self._past[-1].outlook) is not None:
-            self._become(update_E(self.model, chosen_by.q_pi, rates.E, rates.forgetting))
-        if rates.when == "end":
-            return
-        if rates.A:
-            now, believed = _in_time([self._obs], self.soft), tuple(q[:, None] for q in qs)
-            self._become(update_A(self.model, now, believed, rates.A, rates.forgetting))
-        if rates.B and self._past:
-            before = self._past[-1]
-            action = before.action[:, None]
-            self._become(update_B(self.model, self._pairs(before), action, rates.B, rates.forgetting))
+        before = self._past[-1] if self._past else None
+        self._become(learn_step(self.model, self.learning, now, before, self.soft))
 
     def finish(self) -> None:
         """The episode is over: learn what is learned with hindsight. What comes next is a `reset`."""
-        self._looked()
-        rates, late = self.learning, self.learning.when == "end"
-        if rates.hindsight:
-            seen = _in_time([*(step.obs for step in self._past), self._obs], self.soft)
-            nothing = torch.zeros(self.batch, 0, self.model.n_controls, dtype=torch.long)
-            done = torch.stack([step.action for step in self._past], dim=1) if self._past else nothing
-            smoothed = smooth_states(self.model, seen, done.to(self.model.device), soft=self.soft)
-            if rates.D:
-                start = tuple(q[:, 0] for q in smoothed.qs)
-                self._become(update_D(self.model, start, rates.D, rates.forgetting))
-            if rates.A and late:
-                self._become(update_A(self.model, seen, smoothed.qs, rates.A, rates.forgetting))
-            if rates.B and late:
-                self._become(update_B(self.model, smoothed.pairs, done, rates.B, rates.forgetting))
+        now = Step(self._obs, self._looked().qs)
+        self._become(learn_episode(self.model, self.learning, [*self._past, now], self.soft))
         self._posterior = None
 
     def infer_policies(self) -> Outlook:
@@ -207,38 +143,19 @@ class Agent:
     def did(self, action: Actions) -> None:
         """Remember an action, also one that another chose: what is expected next follows from it."""
         check_actions(action, self.batch, self.model.n_actions)
-        before = _Step(self._obs, self._looked().qs, action, self.outlook)
+        q_pi = None if self.outlook is None else self.outlook.q_pi
+        before = Step(self._obs, self._looked().qs, action, q_pi)
         # Only hindsight needs more than the last step.
         self._past = [*self._past, before] if self.learning.hindsight else [before]
         self.prior = predict_states(self.model, before.qs, action)
         self.action, self.step = action, self.step + 1
         self._posterior, self.outlook = None, None
 
-    def _pairs(self, before: _Step) -> Pairs:
-        """The joint of the states before and after the last action, given all that was seen until now."""
-        if self.learning.pairs == "independent":
-            return independent_pairs(self.model, in_time([before.qs, self.qs]))
-        # What was seen before is in the belief that they begin with.
-        two = _in_time([[None] * self.model.n_modalities, self._obs], self.soft)
-        return smooth_states(self.model, two, before.action[:, None], before.qs, self.soft).pairs
-
     def _become(self, model: GenerativeModel) -> None:
-        self.model, self._judge = model, None
+        if model is not self.model:
+            self.model, self._judge = model, None
 
     def _looked(self) -> Posterior:
         if self._posterior is None:
             raise RuntimeError("nothing was seen since the last action: call infer_states(obs) first")
         return self._posterior
-
-
-def _in_time(steps: Sequence[Sequence[Tensor | None]], soft: Soft) -> list[Tensor | None]:
-    """Observations of several steps along a time axis, those that are None in the form of the others."""
-    out: list[Tensor | None] = []
-    for of_modality in zip(*steps, strict=True):
-        like = next((o for o in of_modality if o is not None), None)
-        if like is None:
-            out.append(None)
-            continue
-        nothing = torch.full_like(like, -1 if not like.is_floating_point() else float(soft == "likelihood"))
-        out.append(torch.stack([nothing if o is None else o for o in of_modality], dim=1))
-    return out

@@ -29,6 +29,7 @@ class Bandit(World):
     prior: tuple[float, float] = (1.0, 1.0)
     """Counts of losses and wins that the agent begins with."""
     dtype: torch.dtype = torch.float32
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         if self.chances is not None and len(self.chances) != self.arms:
@@ -51,21 +52,17 @@ class Bandit(World):
             B=(self._pull(),),
             C=(torch.tensor([0.0, self.win]), torch.zeros(self.arms)),
             pA=(counts, known),
-        ).to(dtype=self.dtype)
+        ).to(self.device, self.dtype)
 
     def truth(self, batch: int, generator: torch.Generator | None) -> GenerativeModel:
         """The chances as they are, for each copy."""
         if self.chances is None:
-            win = torch.rand(batch, self.arms, generator=generator)
+            win = torch.rand(batch, self.arms, generator=generator, device=self.device)
         else:
-            win = torch.tensor(self.chances).expand(batch, -1)
-        shared = GenerativeModel(
-            A=(torch.eye(self.arms),), B=(self._pull(),), C=(torch.zeros(self.arms),)
-        ).expand(batch)
+            win = torch.tensor(self.chances, device=self.device).expand(batch, -1)
         outcome = torch.stack([1 - win, win], dim=1)  # (batch, outcome, arm)
-        return GenerativeModel(
-            A=(outcome, shared.A[0]), B=shared.B, C=(torch.zeros(batch, 2), shared.C[0]), D=shared.D
-        )
+        model = self.model().expand(batch)
+        return model.replace(A=(outcome.to(self.dtype), model.A[1]))
 
     def _pull(self) -> Tensor:
         return torch.eye(self.arms)[:, None, :].repeat(1, self.arms, 1)  # (next, previous, action)

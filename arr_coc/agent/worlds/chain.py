@@ -33,6 +33,7 @@ class EpistemicChain(World):
     """Log-preference for cheese over nothing, in nats."""
     shock: float = -4.0
     dtype: torch.dtype = torch.float32
+    device: str = "cpu"
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -83,4 +84,4 @@ class EpistemicChain(World):
             D=(torch.eye(n)[cells.index(self.start)], torch.full((cues,), 1 / cues), torch.full((2,), 0.5)),
             A_factors=((0,), (0, 1), (0, 1, 2), (0, 2)),
             B_controls=((0,), (), ()),
-        ).to(dtype=self.dtype)
+        ).to(self.device, self.dtype)

@@ -28,6 +28,7 @@ class GridWorld(World):
     blur: float = 0.0
     """How probable it is to see one of the neighbouring cells, all alike, in place of one's own."""
     dtype: torch.dtype = torch.float32
+    device: str = "cpu"
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -60,7 +61,7 @@ class GridWorld(World):
             B=((1 - self.slip) * go + self.slip * stay[..., None],),
             C=(preference,),
             D=(stay[self.find("S")],),
-        ).to(dtype=self.dtype)
+        ).to(self.device, self.dtype)
 
 
 def walks(cells: tuple[Cell, ...]) -> Float[Tensor, "next previous actions"]:

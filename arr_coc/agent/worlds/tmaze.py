@@ -34,6 +34,7 @@ class TMaze(World):
     prior: tuple[float, float] = (0.5, 0.5)
     """How probable each context is."""
     dtype: torch.dtype = torch.float32
+    device: str = "cpu"
 
     @property
     def axes(self) -> Axes:
@@ -65,7 +66,7 @@ class TMaze(World):
             D=(torch.eye(n)[0], torch.tensor(self.prior)),
             A_factors=((0,), (0, 1), (0, 1)),
             B_controls=((0,), ()),
-        ).to(dtype=self.dtype)
+        ).to(self.device, self.dtype)
 
 
 def _told(p: float, own: int) -> Tensor:
