@@ -145,6 +145,12 @@ def test_a_model_comes_in_the_dtype_that_is_asked_for(name: str) -> None:
     assert {t.dtype for group in world.model().tensors().values() for t in group} == {torch.double}
 
 
+def test_probabilities_in_double_precision_are_as_given() -> None:
+    outcome = TMaze(reward_probability=0.98, dtype=torch.double).model().A[1]
+
+    assert outcome[1, LEFT, 0].item() == 0.98
+
+
 def test_the_cue_of_the_maze_tells_the_arm_with_the_reward() -> None:
     world = TMaze(reward_probability=1.0)
     world.reset(200, draw(0))

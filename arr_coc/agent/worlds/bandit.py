@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.names import Axes
@@ -45,24 +44,22 @@ class Bandit(World):
 
     def model(self) -> GenerativeModel:
         """Chances are their means under `prior`, with counts `pA` to learn from."""
-        counts = torch.tensor(self.prior)[:, None].repeat(1, self.arms)
-        known = torch.eye(self.arms)
-        return GenerativeModel(
+        counts = torch.tensor(self.prior, dtype=torch.double)[:, None].repeat(1, self.arms)
+        known, uniform = torch.eye(self.arms), torch.full((self.arms,), 1 / self.arms, dtype=torch.double)
+        return self._believed(
             A=(counts / counts.sum(0), known),
-            B=(self._pull(),),
+            B=(known[:, None, :].repeat(1, self.arms, 1),),  # (next, previous, action): what is pulled
             C=(torch.tensor([0.0, self.win]), torch.zeros(self.arms)),
-            pA=(counts, known),
-        ).to(self.device, self.dtype)
+            D=(uniform,),
+            pA=tuple(p.to(self.device, self.dtype) for p in (counts, known)),
+        )
 
     def truth(self, batch: int, generator: torch.Generator | None) -> GenerativeModel:
         """The chances as they are, for each copy."""
         if self.chances is None:
-            win = torch.rand(batch, self.arms, generator=generator, device=self.device)
+            win = torch.rand(batch, self.arms, generator=generator, dtype=self.dtype, device=self.device)
         else:
-            win = torch.tensor(self.chances, device=self.device).expand(batch, -1)
+            win = torch.tensor(self.chances, dtype=self.dtype, device=self.device).expand(batch, -1)
         outcome = torch.stack([1 - win, win], dim=1)  # (batch, outcome, arm)
         model = self.model().expand(batch)
-        return model.replace(A=(outcome.to(self.dtype), model.A[1]))
-
-    def _pull(self) -> Tensor:
-        return torch.eye(self.arms)[:, None, :].repeat(1, self.arms, 1)  # (next, previous, action)
+        return model.replace(A=(outcome, model.A[1]))

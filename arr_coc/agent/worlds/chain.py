@@ -72,7 +72,7 @@ class EpistemicChain(World):
         outcome[0] = 1.0
         for k, cell in enumerate(self.rewards):
             outcome[:, cells.index(cell)] = told if k == 0 else told.flip(1)
-        return GenerativeModel(
+        return self._believed(
             A=(torch.eye(n), first, second, outcome),
             B=(walks(cells), torch.eye(cues), torch.eye(2)),
             C=(
@@ -81,7 +81,11 @@ class EpistemicChain(World):
                 torch.zeros(3),
                 torch.tensor([0.0, self.cheese, self.shock]),
             ),
-            D=(torch.eye(n)[cells.index(self.start)], torch.full((cues,), 1 / cues), torch.full((2,), 0.5)),
+            D=(
+                torch.eye(n)[cells.index(self.start)],
+                torch.full((cues,), 1 / cues, dtype=torch.double),
+                torch.full((2,), 0.5),
+            ),
             A_factors=((0,), (0, 1), (0, 1, 2), (0, 2)),
             B_controls=((0,), (), ()),
-        ).to(self.device, self.dtype)
+        )

@@ -51,17 +51,17 @@ class GridWorld(World):
     def model(self) -> GenerativeModel:
         """The plan is known, and where one starts."""
         n = len(self.cells)
-        go, stay = walks(self.cells), torch.eye(n)
+        go, stay = walks(self.cells).double(), torch.eye(n, dtype=torch.double)
         near = go[..., :4].sum(2).fill_diagonal_(0)
         near = torch.where(near.sum(0) > 0, near / near.sum(0).clamp_min(1), stay)
         preference = torch.zeros(n)
         preference[self.find("G")] = self.goal
-        return GenerativeModel(
+        return self._believed(
             A=((1 - self.blur) * stay + self.blur * near,),
             B=((1 - self.slip) * go + self.slip * stay[..., None],),
             C=(preference,),
             D=(stay[self.find("S")],),
-        ).to(self.device, self.dtype)
+        )
 
 
 def walks(cells: tuple[Cell, ...]) -> Float[Tensor, "next previous actions"]:

@@ -15,7 +15,7 @@ from arr_coc.agent.worlds.world import World
 class TMaze(World):
     """An agent at the centre may go anywhere in one step, but cannot leave an arm again.
 
-    After Friston et al., Neural Computation 29 (2017), https://doi.org/10.1162/NECO_a_00912, section 4.
+    After Friston et al., Neural Computation 29 (2017), https://doi.org/10.1162/NECO_a_00912.
     """
 
     PLACES: ClassVar = ("centre", "left", "right", "cue")
@@ -52,25 +52,25 @@ class TMaze(World):
         go = torch.eye(n)[:, None, :].repeat(1, n, 1)  # (next, previous, action): go where you like
         for arm in (left, right):
             go[:, arm] = torch.eye(n)[arm, :, None]  # an arm holds whoever entered it
-        outcome = torch.zeros(3, n, 2)
+        outcome = torch.zeros(3, n, 2, dtype=torch.double)
         outcome[0] = 1.0
         for arm, own in ((left, 0), (right, 1)):
             outcome[:, arm] = _told(self.reward_probability, own)
-        told = torch.zeros(3, n, 2)
+        told = torch.zeros(3, n, 2, dtype=torch.double)
         told[0] = 1.0
         told[:, cue] = _told(self.cue_reliability, 0)
-        return GenerativeModel(
+        return self._believed(
             A=(torch.eye(n), outcome, told),
             B=(go, torch.eye(2)),
             C=(torch.zeros(n), torch.tensor([0.0, self.reward, self.loss]), torch.zeros(3)),
-            D=(torch.eye(n)[0], torch.tensor(self.prior)),
+            D=(torch.eye(n)[0], torch.tensor(self.prior, dtype=torch.double)),
             A_factors=((0,), (0, 1), (0, 1)),
             B_controls=((0,), ()),
-        ).to(self.device, self.dtype)
+        )
 
 
 def _told(p: float, own: int) -> Tensor:
     """(nothing, first, second) by context: first with p in context `own` and with 1 - p in the other."""
-    first = torch.full((2,), 1 - p)
+    first = torch.full((2,), 1 - p, dtype=torch.double)
     first[own] = p
-    return torch.stack([torch.zeros(2), first, 1 - first])
+    return torch.stack([torch.zeros_like(first), first, 1 - first])

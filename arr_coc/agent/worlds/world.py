@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -38,6 +38,8 @@ class World(ABC):
 
     shows_start: bool = True
     """Whether anything is seen before the first action."""
+    dtype: torch.dtype
+    device: str
     states: Int[Tensor, "batch factors"]
     """The hidden state of every copy, since the last reset."""
     _process: GenerativeModel | None = None
@@ -86,6 +88,13 @@ class World(ABC):
         ]
         self.states = torch.stack(moved, dim=1)
         return self._look()
+
+    def _believed(
+        self, A: Sequence[Tensor], B: Sequence[Tensor], C: Sequence[Tensor], D: Sequence[Tensor], **other: Any
+    ) -> GenerativeModel:
+        """A model of these tables, whatever their precision, in that of this world."""
+        A, B, C, D = (tuple(t.to(self.device, self.dtype) for t in tables) for tables in (A, B, C, D))
+        return GenerativeModel(A, B, C, D, **other)
 
     def _look(self) -> Observations:
         truth = self.process
