@@ -19,7 +19,7 @@ def columns(
 
 @dataclass(frozen=True)
 class World:
-    """Sizes of a random model; by default every modality depends on all factors, and each factor has a control."""
+    """Sizes of a random model; by default every modality depends on all factors, a factor on a control."""
 
     states: tuple[int, ...] = (3, 2)
     obs: tuple[int, ...] = (4, 3)

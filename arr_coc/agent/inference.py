@@ -76,7 +76,7 @@ def infer_posterior(
     `tolerance`; 0 makes all sweeps and never waits for a GPU. auto: exact where that is cheap.
     """
     terms = log_likelihood(model, obs, soft)
-    prior = start(model, obs) if prior is None else prior
+    prior = start(model, _batch(obs)) if prior is None else prior
     if method == "mean_field" or (method == "auto" and not _is_cheap(model, terms)):
         qs = ascend(terms, prior, prior, iterations, tolerance)
         return _of(qs, terms, prior)
@@ -91,16 +91,13 @@ def free_energy(
     soft: Soft = "expected_log",
 ) -> Posterior:
     """Any beliefs about the factors, taken as independent, with their complexity and accuracy."""
-    prior = start(model, obs) if prior is None else prior
+    prior = start(model, _batch(obs)) if prior is None else prior
     return _of(qs, log_likelihood(model, obs, soft), prior)
 
 
-def start(model: GenerativeModel, obs: Sequence[Tensor | None]) -> Beliefs:
-    """D for each of a batch of observations: the prior of the first step."""
-    if model.batch is not None:
-        return model.D
-    batch = next((len(o) for o in obs if o is not None), 1)
-    return tuple(d.expand(batch, -1) for d in model.D)
+def start(model: GenerativeModel, batch: int) -> Beliefs:
+    """D for each of `batch` agents: the prior of the first step."""
+    return model.D if model.batch is not None else tuple(d.expand(batch, -1) for d in model.D)
 
 
 def bayes(
@@ -118,6 +115,10 @@ def linked(terms: Sequence[Term], n_factors: int) -> list[tuple[int, ...]]:
         union = set[int]().union(*(group[f] for f in term.factors))
         group |= dict.fromkeys(union, union)
     return sorted({tuple(sorted(g)) for g in group.values()})
+
+
+def _batch(obs: Sequence[Observation]) -> int:
+    return next((len(o) for o in obs if o is not None), 1)
 
 
 def _of(qs: Beliefs, terms: Sequence[Term], prior: Beliefs) -> Posterior:

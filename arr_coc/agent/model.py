@@ -61,8 +61,9 @@ class GenerativeModel:
         pD: Tensor | Sequence[Tensor] | None = None,
         pE: Tensor | None = None,
     ) -> None:
-        given = dict(A=A, B=B, C=C, D=D, E=E, A_factors=A_factors, B_factors=B_factors, B_controls=B_controls)
-        for name, value in checked(given | dict(pA=pA, pB=pB, pD=pD, pE=pE)).items():
+        given = {"A": A, "B": B, "C": C, "D": D, "E": E, "pA": pA, "pB": pB, "pD": pD, "pE": pE}
+        links = {"A_factors": A_factors, "B_factors": B_factors, "B_controls": B_controls}
+        for name, value in checked(given | links).items():
             object.__setattr__(self, name, value)
         object.__setattr__(self, "_kept", {})
 

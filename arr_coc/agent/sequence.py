@@ -65,7 +65,7 @@ def filter_states(
     for t in range(actions.shape[1] + 1):
         now = [None if o is None else o[:, t] for o in obs]
         if prior is None:
-            prior = start(model, [*now, actions])
+            prior = start(model, len(actions))
         posterior = infer_posterior(model, now, prior, method, iterations, tolerance, soft)
         qs.append(posterior.qs)
         priors.append(prior)
@@ -92,7 +92,7 @@ def smooth_states(
             f"exact smoothing takes at most {SMOOTHER_LIMIT} joint states, got {states}: "
             "use variational_messages"
         )
-    prior = start(model, [*obs, actions]) if prior is None else prior
+    prior = start(model, len(actions)) if prior is None else prior
     batch, steps = actions.shape[:2]
     log = joint_log(log_likelihood(model, obs, soft), range(model.n_factors))
     if log is None:
