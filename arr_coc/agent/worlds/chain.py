@@ -15,19 +15,20 @@ from arr_coc.agent.worlds.world import World
 class EpistemicChain(World):
     """An open grid: a first cue in a known cell, a second in one of several, then cheese or a shock.
 
-    After the demonstration of the same name by Heins et al. (2022), https://arxiv.org/abs/2201.03904.
+    A small relative of the demonstration of that name by Heins et al. (2022),
+    https://arxiv.org/abs/2201.03904. From anywhere to anywhere that matters it is four steps at most.
     """
 
     OUTCOMES: ClassVar = ("nothing", "cheese", "shock")
 
-    rows: int = 5
-    columns: int = 7
-    start: Cell = (0, 0)
-    first: Cell = (2, 0)
+    rows: int = 3
+    columns: int = 4
+    start: Cell = (1, 0)
+    first: Cell = (1, 1)
     """Where the first cue is."""
-    second: tuple[Cell, ...] = ((0, 2), (1, 3), (3, 3), (4, 2))
+    second: tuple[Cell, ...] = ((0, 1), (0, 2), (2, 1), (2, 2))
     """Where the second cue may be."""
-    rewards: tuple[Cell, Cell] = ((1, 5), (3, 5))
+    rewards: tuple[Cell, Cell] = ((0, 3), (2, 3))
     """One has the cheese, the other the shock."""
     cheese: float = 2.0
     """Log-preference for cheese over nothing, in nats."""
