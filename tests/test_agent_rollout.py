@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import gymnasium
 import pytest
@@ -256,6 +257,12 @@ def test_a_tree_says_that_it_has_no_curiosity_about_parameters(planner: Planner)
         agent.infer_policies()
 
 
+@pytest.mark.parametrize("gamma", [math.inf, -1.0, math.nan])
+def test_a_precision_that_is_none_is_refused(gamma: float) -> None:
+    with pytest.raises(ValueError, match="gamma must be finite and not negative"):
+        Exhaustive(1, gamma=gamma)
+
+
 def test_a_rollout_takes_at_least_one_step() -> None:
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         rollout(Agent(TMaze().model(), Exhaustive(1)), TMaze(), steps=0)
@@ -358,6 +365,21 @@ def test_independent_pairs_are_the_product_of_what_was_believed() -> None:
 
     new = 0.9 * model.pB[0][:, :, 1] + 0.5 * after[0][:, None] * before[0]
     assert_close(agent.model.pB[0][:, :, 1], new)
+
+
+@pytest.mark.parametrize("when", ["step", "end"])
+def test_steps_into_the_unseen_teach_nothing_of_transitions(when: Literal["step", "end"]) -> None:
+    """An episode that ended early is padded with missing observations: what is believed there is B itself."""
+    model = one_factor().expand(2)
+    observations = torch.tensor([[0, 3, -1, -1], [2, -1, 0, -1]])
+    agent = Agent(model, Exhaustive(1), batch=2, learning=Learning(B=1.0, when=when))
+
+    lived(agent, observations, ACTIONS)
+    agent.finish()
+
+    counted = (agent.model.pB[0] - model.pB[0]).sum((1, 2, 3))
+    # With hindsight the second row's gap counts, for what was seen after it.
+    assert_close(counted, torch.tensor([1.0, 1.0 if when == "step" else 2.0], dtype=double))
 
 
 def test_hindsight_teaches_where_things_started() -> None:

@@ -85,7 +85,8 @@ def learn_step(
         model = update_A(model, along_time([now.obs], soft), believed, learning.A, learning.forgetting)
     if learning.B and before is not None and before.action is not None:
         pairs, action = _last_pairs(model, learning, now, before, soft), before.action[:, None]
-        model = update_B(model, pairs, action, learning.B, learning.forgetting)
+        weight = _informed(along_time([now.obs], soft), now.qs[0][:, None])
+        model = update_B(model, pairs, action, learning.B, learning.forgetting, weight)
     return model
 
 
@@ -107,7 +108,8 @@ def learn_episode(
     if learning.when == "end" and learning.A:
         model = update_A(model, seen, smoothed.qs, learning.A, learning.forgetting)
     if learning.when == "end" and learning.B:
-        model = update_B(model, smoothed.pairs, done, learning.B, learning.forgetting)
+        weight = _informed(seen, smoothed.qs[0])[:, 1:]
+        model = update_B(model, smoothed.pairs, done, learning.B, learning.forgetting, weight)
     return model
 
 
@@ -122,6 +124,18 @@ def along_time(steps: Sequence[Sequence[Tensor | None]], soft: Soft) -> list[Ten
         nothing = torch.full_like(like, -1 if not like.is_floating_point() else float(soft == "likelihood"))
         out.append(torch.stack([nothing if o is None else o for o in of_modality], dim=1))
     return out
+
+
+def _informed(
+    obs: Sequence[Tensor | None], like: Float[Tensor, "batch time states"]
+) -> Float[Tensor, "batch time"]:
+    """1 for steps at or after which anything was seen: what led to the others can only be guessed."""
+    seen = torch.zeros(like.shape[:2], dtype=torch.bool, device=like.device)
+    for o in obs:
+        if o is not None:
+            # Weights that are all the same say nothing.
+            seen = seen | ((o != o[..., :1]).any(-1) if o.is_floating_point() else o >= 0)
+    return seen.flip(1).cummax(1).values.flip(1).to(like.dtype)
 
 
 def _last_pairs(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isinf
+from math import inf, isinf
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -55,6 +55,12 @@ class Exhaustive:
     objective: Objective = EFE
     information: Information = "joint"
     intention: Intention | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.gamma, float | int) and not 0 <= self.gamma < inf:
+            raise ValueError(
+                f"gamma must be finite and not negative, got {self.gamma}; alpha may be infinite"
+            )
 
     def __call__(self, model: GenerativeModel, time: int) -> Judge:
         """Find what policies share, once."""
