@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import gymnasium
 import pytest
@@ -178,6 +178,72 @@ def test_the_same_seeds_give_the_same_life_and_others_another() -> None:
 
     assert torch.equal(life(1), life(1))
     assert not torch.equal(life(1), life(2))
+
+
+# Settings
+
+
+def two_factors() -> GenerativeModel:
+    """Two factors that every observation ties together, and two modalities that say much the same."""
+    A = (table(4, 2, 3, seed=0), table(3, 2, 3, seed=1))
+    B = (table(2, 2, 2, seed=2), table(3, 3, 3, seed=3))
+    return GenerativeModel(A, B, tuple(torch.zeros(len(a), dtype=double) for a in A))
+
+
+def looked(**settings: Any) -> Agent:
+    planner = settings.pop("planner", Exhaustive(1))
+    agent = Agent(two_factors(), planner, batch=2, **settings)
+    weights = torch.softmax(torch.randn(2, 4, generator=draw(0), dtype=double), dim=1)
+    agent.infer_states((weights, torch.tensor([2, 0])))
+    agent.infer_policies()
+    return agent
+
+
+def test_the_method_of_inference_is_the_one_asked_for() -> None:
+    exact, mean_field, auto = (looked(method=m).F for m in ("exact", "mean_field", "auto"))
+
+    assert (mean_field > exact + 1e-4).all()  # a product of marginals cannot explain what ties the factors
+    assert_close(auto, exact)
+
+
+def test_weights_over_outcomes_mean_what_is_asked_for() -> None:
+    believed, sensed = (looked(soft=soft) for soft in ("expected_log", "likelihood"))
+
+    assert (believed.F > sensed.F + 1e-4).all()  # Jensen: E ln p is below ln E p, for the same weights
+
+
+@pytest.mark.parametrize(
+    "planner",
+    [
+        Exhaustive(2),
+        Exhaustive(1, gamma=2.0),
+        Exhaustive(1, objective=REWARD),
+        Exhaustive(1, information="per_modality"),
+        Exhaustive(1, intention=Intention((torch.tensor([0.0, 1.0]).double(), torch.zeros(3).double()))),
+        Sophisticated(Search(horizon=2)),
+        Sophisticated(Search(horizon=1), gamma=2.0),
+    ],
+)
+def test_every_setting_of_a_planner_changes_what_is_planned(planner: Planner) -> None:
+    plain, other = looked().outlook, looked(planner=planner).outlook
+
+    assert plain is not None
+    assert other is not None
+    assert plain.q_pi.shape != other.q_pi.shape or not torch.allclose(plain.q_pi, other.q_pi)
+
+
+def test_trees_of_one_step_judge_as_plans_of_one_step_do() -> None:
+    search = Search(horizon=1)
+    exact = looked(method="exact")
+    # A tree is given the product of marginals, as plans are.
+    for planner in (Sophisticated(search), MonteCarlo(search, simulations=6)):
+        tree = looked(planner=planner, method="exact").outlook
+        assert tree is not None
+        assert exact.outlook is not None
+        assert torch.equal(tree.policies, exact.outlook.policies)
+        assert_close(tree.G, exact.outlook.G)
+        assert_close(tree.q_pi, exact.outlook.q_pi)
+        assert_close(tree.log_q_pi, exact.outlook.log_q_pi)
 
 
 # Mistakes
