@@ -92,25 +92,22 @@ COUPLED = World(
 WORLDS = {"one": ONE, "two": TWO, "coupled": COUPLED}
 
 
-def path_probabilities(
+def paths(
     model: GenerativeModel, obs: tuple[Tensor, ...], actions: Tensor, row: int, prior: tuple[Tensor, ...]
-) -> dict[tuple[tuple[int, ...], ...], float]:
-    """P(path of joint states, observations) of one row, for every path: by the definition."""
-    states = list(product(*map(range, model.n_states)))
-    out = {}
-    for path in product(states, repeat=actions.shape[1] + 1):
-        p = 1.0
-        for t, s in enumerate(path):
-            for f, value in enumerate(s):
-                if t == 0:
-                    p *= prior[f][row, value].item()
-                else:
-                    parents = [path[t - 1][g] for g in model.parents_of[f]]
-                    chosen = [actions[row, t - 1, c].item() for c in model.controls_of[f]]
-                    p *= model.B[f][(value, *parents, *chosen)].item()
-            for m, factors in enumerate(model.modality_factors):
-                o = int(obs[m][row, t])
-                if o >= 0:
-                    p *= model.A[m][(o, *(s[f] for f in factors))].item()
-        out[path] = p
-    return out
+) -> tuple[Tensor, Tensor]:
+    """Every path of states, (paths, time, factors), and its probability along with the observations of a row."""
+    states = torch.tensor(list(product(*map(range, model.n_states))))
+    index = torch.tensor(list(product(range(len(states)), repeat=actions.shape[1] + 1)))
+    s = states[index]
+    p = torch.ones(len(s), dtype=model.dtype)
+    for t in range(s.shape[1]):
+        for f in range(model.n_factors):
+            if t == 0:
+                p = p * prior[f][row, s[:, 0, f]]
+            else:
+                chosen = [actions[row, t - 1, c].expand(len(s)) for c in model.controls_of[f]]
+                p = p * model.B[f][(s[:, t, f], *(s[:, t - 1, g] for g in model.parents_of[f]), *chosen)]
+        for m, factors in enumerate(model.modality_factors):
+            if obs[m][row, t] >= 0:
+                p = p * model.A[m][(obs[m][row, t].expand(len(s)), *(s[:, t, f] for f in factors))]
+    return s, p

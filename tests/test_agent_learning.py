@@ -29,7 +29,9 @@ from tests.agent_models import COUPLED, ONE, TWO, WORLDS, World
 every_world = pytest.mark.parametrize("world", WORLDS.values(), ids=list(WORLDS))
 
 
-def lived(world: World, batch: int = 3, time: int = 4) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+def lived(
+    world: World, batch: int = 3, time: int = 4
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
     """Certain states, what was seen of them and what was done."""
     draw = torch.Generator().manual_seed(5)
     states = tuple(torch.randint(n, (batch, time), generator=draw) for n in world.states)
@@ -122,7 +124,9 @@ def test_what_was_not_observed_teaches_nothing(world: World) -> None:
 
 def test_a_certainty_is_not_unlearned() -> None:
     certain = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
-    model = GenerativeModel(A=normalised(certain), B=torch.eye(2), C=torch.zeros(2), B_controls=[()], pA=certain)
+    model = GenerativeModel(
+        A=normalised(certain), B=torch.eye(2), C=torch.zeros(2), B_controls=[()], pA=certain
+    )
     learned = update_A(model, (torch.tensor([[0, 0, 1]]),), (torch.full((1, 3, 2), 0.5),))
     assert learned.pA is not None
     assert_close(learned.pA[0], torch.tensor([[4.0, 0.0], [0.0, 1.5]]))
