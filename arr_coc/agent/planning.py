@@ -179,7 +179,7 @@ def _values(plan: Plan, qs: Beliefs) -> Tensor:
     if len(qs[0]) != plan.model.batch:
         raise ValueError(f"the model is of {plan.model.batch} agents, but qs of {len(qs[0])}")
 
-    def one(tables: Tables, q: Beliefs) -> Tensor:
+    def one(tables: Tables, q: tuple[Tensor, ...]) -> Tensor:
         return evaluate(plan.program, tables, tuple(x[None] for x in q))[0]
 
     return torch.func.vmap(one)(plan.tables, tuple(qs))

@@ -47,7 +47,7 @@ def measure(
     cases: Sequence[tuple[str, int]] = CASES,
     million: bool = True,
     modes: Sequence[str] = ("eager", "compiled"),
-    slowest: float = 60.0,
+    slowest: float = 30.0,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Every case: planning, perception, then a million policies. `slowest`: seconds of rounds for one case."""
@@ -118,7 +118,6 @@ def _row(
     repeats, times = {}, {key: [] for key in calls}
     for key, call in calls.items():
         call()  # compiles
-        call()
         started = process_time()
         call()
         repeats[key] = max(1, round(SHORTEST / max(process_time() - started, 1e-6)))
