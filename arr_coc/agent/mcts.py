@@ -15,7 +15,7 @@ from torch import Tensor
 
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.merge import merged_beliefs
-from arr_coc.agent.planning import PolicyPosterior, Precision, infer_policies, policy_posterior
+from arr_coc.agent.planning import PolicyPosterior, Gamma, infer_policies, policy_posterior
 from arr_coc.agent.sophisticated import Tree
 
 
@@ -38,7 +38,7 @@ class _Node:
 def monte_carlo_policies(
     tree: Tree,
     qs: Beliefs,
-    gamma: Precision = 1.0,
+    gamma: Gamma = 1.0,
     F: Float[Tensor, "batch policies"] | None = None,
     simulations: int = 256,
     exploration: float = 1.0,

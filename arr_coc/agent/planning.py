@@ -21,7 +21,7 @@ from arr_coc.agent.prefixes import Prefixes, moved, share
 from arr_coc.agent.rollup import Program, evaluate
 from arr_coc.agent.tables import Tables, columns, lay_out, make_tables
 
-Precision = float | Float[Tensor, ""] | Float[Tensor, " batch"]
+Gamma = float | Float[Tensor, ""] | Float[Tensor, " batch"]
 
 CHUNK = 2**20
 """Entries of predicted outcomes held at once: 4 MB in float32, which stays near the core."""
@@ -113,7 +113,7 @@ class Plan:
 def infer_policies(
     plan: Plan | GenerativeModel,
     qs: Beliefs,
-    gamma: Precision = 1.0,
+    gamma: Gamma = 1.0,
     F: Float[Tensor, "batch policies"] | None = None,
     policies: Policies = 1,
 ) -> PolicyPosterior:
@@ -140,7 +140,7 @@ def expected_free_energy(plan: Plan, qs: Beliefs) -> ExpectedFreeEnergy:
 
 def policy_posterior(
     G: Float[Tensor, "batch policies"],
-    gamma: Precision = 1.0,
+    gamma: Gamma = 1.0,
     log_E: Float[Tensor, "*batch policies"] | None = None,
     F: Float[Tensor, "batch policies"] | None = None,
 ) -> Float[Tensor, "batch policies"]:
@@ -160,7 +160,7 @@ def compiled(plan: Plan, **options: Any) -> Callable[..., PolicyPosterior]:
     """
 
     def of_plan(
-        qs: Beliefs, gamma: Precision = 1.0, F: Float[Tensor, "batch policies"] | None = None
+        qs: Beliefs, gamma: Gamma = 1.0, F: Float[Tensor, "batch policies"] | None = None
     ) -> PolicyPosterior:
         return infer_policies(plan, qs, gamma, F)
 

@@ -19,7 +19,7 @@ from arr_coc.agent.maths import TINY, Beliefs
 from arr_coc.agent.merge import joint_likelihood, merged, merged_beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
-from arr_coc.agent.planning import Plan, PolicyPosterior, Precision, infer_policies, policy_posterior
+from arr_coc.agent.planning import Plan, PolicyPosterior, Gamma, infer_policies, policy_posterior
 from arr_coc.agent.policies import PolicyTensor, all_policies
 
 PRUNED = 64.0
@@ -88,7 +88,7 @@ class Tree:
 
 
 def sophisticated_policies(
-    tree: Tree, qs: Beliefs, gamma: Precision = 1.0, F: Float[Tensor, "batch policies"] | None = None
+    tree: Tree, qs: Beliefs, gamma: Gamma = 1.0, F: Float[Tensor, "batch policies"] | None = None
 ) -> PolicyPosterior:
     """Posterior over first actions, and their G over the horizon. As `infer_policies`, of a `Tree`."""
     joint = merged_beliefs(qs)
