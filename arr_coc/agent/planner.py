@@ -14,7 +14,7 @@ from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.mcts import monte_carlo_policies
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
-from arr_coc.agent.planning import Plan, PolicyPosterior, Precision, infer_policies
+from arr_coc.agent.planning import Gamma, Plan, PolicyPosterior, infer_policies
 from arr_coc.agent.policies import Policies
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
 
@@ -51,7 +51,7 @@ class Exhaustive:
 
     policies: Policies = 1
     """Given, or a horizon over which all are taken, or a function of the model."""
-    gamma: Precision = 16.0
+    gamma: Gamma = 16.0
     objective: Objective = EFE
     information: Information = "joint"
     intention: Intention | None = None
@@ -78,7 +78,7 @@ class Sophisticated:
     """A tree whose later actions know what was seen: `sophisticated_policies`. Policies are first actions."""
 
     search: Search
-    gamma: Precision = 16.0
+    gamma: Gamma = 16.0
 
     def __call__(self, model: GenerativeModel, time: int) -> Judge:
         """Merge the model's factors, once."""
@@ -95,7 +95,7 @@ class MonteCarlo:
     """The same tree, explored where it seems to pay: `monte_carlo_policies`, whose settings these are."""
 
     search: Search
-    gamma: Precision = 16.0
+    gamma: Gamma = 16.0
     simulations: int = 256
     exploration: float = 1.0
     generator: torch.Generator | None = None
@@ -122,14 +122,14 @@ def _tree(model: GenerativeModel, search: Search, time: int) -> Tree:
     return Tree.of(model, search, time)
 
 
-def _outlook(tree: Tree, found: PolicyPosterior, gamma: Precision) -> Outlook:
+def _outlook(tree: Tree, found: PolicyPosterior, gamma: Gamma) -> Outlook:
     q_pi, G = found
     if isinstance(gamma, float | int) and isinf(gamma):
         return Outlook(tree.policies, q_pi, G, q_pi.log())
     return Outlook(tree.policies, q_pi, G, _log_posterior(G, gamma, tree.steps[0].log_E))
 
 
-def _log_posterior(G: Tensor, gamma: Precision, log_E: Tensor | None) -> Tensor:
+def _log_posterior(G: Tensor, gamma: Gamma, log_E: Tensor | None) -> Tensor:
     """log_E - gamma G, for one gamma or one for each agent."""
     scores = G * -(gamma[..., None] if isinstance(gamma, Tensor) and gamma.ndim else gamma)
     return scores if log_E is None else scores + log_E

@@ -62,7 +62,7 @@ def rollout(agent: Agent, world: Environment, steps: int, generator: torch.Gener
     )
 
 
-def log_likelihood(
+def behaviour_log_likelihood(
     agent: Agent,
     observations: Sequence[Int[Tensor, "batch observations"]],
     actions: Int[Tensor, "batch steps controls"],
