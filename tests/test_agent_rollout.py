@@ -20,9 +20,10 @@ from arr_coc.agent.sequence import filter_states
 from arr_coc.agent.worlds.bandit import Bandit
 from arr_coc.agent.worlds.chain import EpistemicChain
 from arr_coc.agent.worlds.grid import GridWorld
-from arr_coc.agent.worlds.gym import GymWorld
+from arr_coc.agent.worlds.gym import GymWorld, as_gymnasium
+from arr_coc.agent.worlds.imagined import Imagined
 from arr_coc.agent.worlds.tmaze import TMaze
-from tests.lives import draw
+from tests.lives import draw, one_factor
 
 double = torch.double
 
@@ -121,6 +122,70 @@ def test_an_agent_walks_a_frozen_lake_of_gymnasium() -> None:
     rollout(Agent(model, Exhaustive(6), batch=3), world, steps=6, generator=draw(0))
 
     assert world.returns.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_an_agent_lives_in_our_worlds_through_gymnasium_as_it_does_without() -> None:
+    world = TMaze(reward_probability=1.0)
+    wrapped = GymWorld(lambda: as_gymnasium(TMaze(reward_probability=1.0), length=2))
+    agent = Agent(world.model(), Exhaustive(2), batch=8)
+
+    record = rollout(agent, wrapped, steps=2, generator=draw(0))
+
+    cue = world.axes.actions["go"].index("cue")
+    assert set(record.actions[:, 0, 0].tolist()) == {cue}
+    assert torch.equal(record.actions[:, 1, 0], record.observations[2][:, 1])
+    assert wrapped.done.all()
+    assert set(wrapped.returns.tolist()) == {2.0}  # the log-preference for the reward
+
+
+def test_beliefs_in_a_world_that_is_as_believed_are_calibrated() -> None:
+    """On average the true state is given what beliefs expect it to be given: E q(s) = E sum_s q(s)^2."""
+    model = one_factor()
+    world = Imagined(model)
+    agent = Agent(model, Exhaustive(1, gamma=0.3), batch=20_000, alpha=1.0, generator=draw(0))
+
+    record = rollout(agent, world, steps=3, generator=draw(1))
+
+    q = record.qs[0][:, -1]
+    given = q.gather(1, world.states).mean()
+    assert_close(given, q.square().sum(1).mean(), atol=0.008, rtol=0)
+    assert given > 1 / 3 + 0.05  # and they say something
+
+
+def test_several_controls_move_factors_that_depend_on_each_other() -> None:
+    """Two switches, and a lamp that is lit if both were on before: a factor with parents and no control."""
+    switch = torch.eye(2)[:, None, :].repeat(1, 2, 1)  # (next, previous, action)
+    lamp = torch.zeros(2, 2, 2)
+    lamp[0], lamp[0, 1, 1], lamp[1, 1, 1] = 1.0, 0.0, 1.0
+    model = GenerativeModel(
+        A=torch.eye(2),
+        B=(switch, switch, lamp),
+        C=torch.tensor([0.0, 5.0]),
+        D=[torch.tensor([1.0, 0.0])] * 3,
+        A_factors=[[2]],
+        B_factors=[[0], [1], [0, 1]],
+        B_controls=[[0], [1], []],
+    )
+    agent = Agent(model, Exhaustive(2), batch=3)
+    world = Imagined(model)
+
+    record = rollout(agent, world, steps=2, generator=draw(0))
+
+    assert record.actions[:, 0].tolist() == [[1, 1]] * 3
+    assert record.observations[0].tolist() == [[0, 0, 1]] * 3
+    assert world.axes.actions == {"control 0": ("0", "1"), "control 1": ("0", "1")}
+
+
+def test_a_model_for_each_agent_is_a_world_for_each() -> None:
+    left, right = (TMaze(prior=prior, dtype=double).model() for prior in ((1.0, 0.0), (0.0, 1.0)))
+    both = left.expand(2).replace(D=tuple(torch.stack(d) for d in zip(left.D, right.D, strict=True)))
+    agent = Agent(both, Exhaustive(2), batch=2)
+
+    record = rollout(agent, Imagined(both), steps=1, generator=draw(0))
+
+    assert record.actions[:, 0, 0].tolist() == [1, 2]  # each knows its arm
+    with pytest.raises(ValueError, match="has 2 copies, each its own, got batch=3"):
+        Imagined(both).reset(3)
 
 
 # Recorded behaviour

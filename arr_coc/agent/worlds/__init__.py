@@ -4,6 +4,7 @@ from arr_coc.agent.worlds.bandit import Bandit
 from arr_coc.agent.worlds.chain import EpistemicChain
 from arr_coc.agent.worlds.grid import GridWorld
 from arr_coc.agent.worlds.gym import GymWorld, as_gymnasium
+from arr_coc.agent.worlds.imagined import Imagined
 from arr_coc.agent.worlds.tmaze import TMaze
 from arr_coc.agent.worlds.world import Environment, World
 
@@ -13,6 +14,7 @@ __all__ = [
     "EpistemicChain",
     "GridWorld",
     "GymWorld",
+    "Imagined",
     "TMaze",
     "World",
     "as_gymnasium",

@@ -77,7 +77,8 @@ def as_gymnasium(world: World, length: int) -> Any:
     """A `gymnasium.Env` of one copy of a world, truncated after `length` steps.
 
     The reward is the log-preference of what is seen, sum_m C_m[o_m] of the world's own model: an agent
-    without curiosity and a maximiser of reward want the same. Observations are a MultiDiscrete from -1.
+    without curiosity and a maximiser of reward want the same. Observations are a MultiDiscrete, from -1 in a
+    world that shows nothing before the first action.
     """
     gymnasium = _gymnasium()
     model = world.model()
@@ -86,9 +87,11 @@ def as_gymnasium(world: World, length: int) -> Any:
             "a world whose preferences change over time has no reward that depends on the outcome only"
         )
 
+    lowest = 0 if world.shows_start else -1
+
     class Env(gymnasium.Env):  # type: ignore[misc, name-defined]
         observation_space = gymnasium.spaces.MultiDiscrete(
-            [n + 1 for n in model.n_obs], start=[-1] * model.n_modalities
+            [n - lowest for n in model.n_obs], start=[lowest] * model.n_modalities
         )
         action_space = gymnasium.spaces.MultiDiscrete(model.n_actions)
 

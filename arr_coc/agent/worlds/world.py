@@ -69,6 +69,8 @@ class World(ABC):
         """Begin anew, each copy in a state drawn from D; all later draws use `generator` as well."""
         self._generator = generator
         self._process = self.truth(batch, generator)
+        if self._process.batch not in (None, batch):
+            raise ValueError(f"this world has {self._process.batch} copies, each its own, got batch={batch}")
         shared = self._process.batch is None
         starts = [d.expand(batch, -1) if shared else d for d in self._process.D]
         self.states = torch.stack([self._draw(p) for p in starts], dim=1)
