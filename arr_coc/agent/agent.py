@@ -28,7 +28,7 @@ from arr_coc.agent.predict import predict_states
 Actions = Int[Tensor, "batch controls"]
 
 
-@dataclass
+@dataclass(eq=False)
 class Agent:
     """`batch` agents with the same settings, each with beliefs and actions of its own.
 

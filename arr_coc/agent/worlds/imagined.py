@@ -9,7 +9,7 @@ from arr_coc.agent.worlds.world import World
 
 @dataclass
 class Imagined(World):
-    """States start as D says, move as B says, are seen as A says. A model for each agent is a world for each."""
+    """States start as D says, move as B says, are seen as A says. One for each agent makes worlds as many."""
 
     imagined: GenerativeModel
     names: Axes | None = None
