@@ -95,7 +95,7 @@ WORLDS = {"one": ONE, "two": TWO, "coupled": COUPLED}
 def paths(
     model: GenerativeModel, obs: tuple[Tensor, ...], actions: Tensor, row: int, prior: tuple[Tensor, ...]
 ) -> tuple[Tensor, Tensor]:
-    """Every path of states, (paths, time, factors), and its probability along with the observations of a row."""
+    """Every path of states, (paths, time, factors), and its probability with the observations of a row."""
     states = torch.tensor(list(product(*map(range, model.n_states))))
     index = torch.tensor(list(product(range(len(states)), repeat=actions.shape[1] + 1)))
     s = states[index]

@@ -124,14 +124,13 @@ def test_free_energy_is_pymdps() -> None:
     qs = SIZES[2].beliefs(1, seed=1)
     ours = free_energy(model, obs, tuple(q.float() for q in qs), tuple(p.float() for p in prior))
     arrays = [[jnp.asarray(x[0].numpy()) for x in xs] for xs in (qs, prior, obs)]
-    _, theirs = maths.calc_vfe(
-        arrays[0],
-        arrays[1],
-        obs=arrays[2],
-        A=[jnp.asarray(a.numpy()) for a in model.A],
-        A_dependencies=[list(f) for f in model.A_factors],
-        distr_obs=False,
-    )
+    A = [jnp.asarray(a.numpy()) for a in model.A]
+
+    def vfe(q: list[object], p: list[object], o: list[object]) -> object:
+        deps = [list(f) for f in model.A_factors]
+        return maths.calc_vfe(q, p, obs=o, A=A, A_dependencies=deps, distr_obs=False)[1]
+
+    theirs = jax.jit(vfe)(*arrays)
     assert_close(ours.F, torch.tensor(np.asarray(theirs)).reshape(1), atol=1e-4, rtol=0)
 
 
@@ -139,19 +138,20 @@ def test_counts_are_pymdps() -> None:
     world = World(states=(3, 2), obs=(4, 3), actions=(3, 2), A_factors=((0, 1), (1,)))
     model, obs, actions = world.model(), world.observations(1, 6), world.moves(1, 5)
     qs = tuple(q.view(1, 6, -1) for q in world.beliefs(6))
-    mine = count_outcomes(model, obs, qs)
-    pairs = independent_pairs(model, qs)
-    for m, factors in enumerate(model.A_factors):
-        one_hot = jnp.asarray(np.eye(world.obs[m])[obs[m][0].numpy()])
+
+    def counted() -> list[object]:
         beliefs = [jnp.asarray(q[0].numpy()) for q in qs]
-        theirs, _ = learning.update_obs_likelihood_dirichlet_m(
-            jnp.zeros(model.A[m].shape), one_hot, beliefs, list(factors)
-        )
-        assert_close(mine[m].float(), torch.tensor(np.asarray(theirs)), atol=1e-5, rtol=0)
-    for f, counted in enumerate(count_transitions(model, pairs, actions)):
-        one_hot = jnp.asarray(np.eye(world.actions[f])[actions[0, :, f].numpy()])
-        now, before = jnp.asarray(qs[f][0, 1:].numpy()), jnp.asarray(qs[f][0, :-1].numpy())
-        theirs, _ = learning.update_state_transition_dirichlet_f(
-            jnp.zeros(model.B[f].shape), one_hot, [now, before]
-        )
-        assert_close(counted.float(), torch.tensor(np.asarray(theirs)), atol=1e-5, rtol=0)
+        out = []
+        for m, factors in enumerate(model.A_factors):
+            seen = jnp.asarray(np.eye(world.obs[m])[obs[m][0].numpy()])
+            zero = jnp.zeros(model.A[m].shape)
+            out.append(learning.update_obs_likelihood_dirichlet_m(zero, seen, beliefs, list(factors))[0])
+        for f, q in enumerate(beliefs):
+            done = jnp.asarray(np.eye(world.actions[f])[actions[0, :, f].numpy()])
+            zero = jnp.zeros(model.B[f].shape)
+            out.append(learning.update_state_transition_dirichlet_f(zero, done, [q[1:], q[:-1]])[0])
+        return out
+
+    mine = [*count_outcomes(model, obs, qs), *count_transitions(model, independent_pairs(model, qs), actions)]
+    for ours, theirs in zip(mine, jax.jit(counted)(), strict=True):
+        assert_close(ours.float(), torch.tensor(np.asarray(theirs)), atol=1e-5, rtol=0)
