@@ -229,6 +229,8 @@ def test_a_bandit_shows_nothing_before_the_first_pull_and_draws_new_chances_for_
 def test_a_bandit_wants_one_chance_for_each_arm() -> None:
     with pytest.raises(ValueError, match="chances must be given for 3 arms, got 2"):
         Bandit(chances=(0.1, 0.2))
+    with pytest.raises(ValueError, match=r"chances must lie in \[0, 1\], got \(0.1, 0.2, 1.3\)"):
+        Bandit(chances=(0.1, 0.2, 1.3))
 
 
 @every_world

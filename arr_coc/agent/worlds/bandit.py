@@ -33,6 +33,8 @@ class Bandit(World):
     def __post_init__(self) -> None:
         if self.chances is not None and len(self.chances) != self.arms:
             raise ValueError(f"chances must be given for {self.arms} arms, got {len(self.chances)}")
+        if self.chances is not None and not all(0 <= p <= 1 for p in self.chances):
+            raise ValueError(f"chances must lie in [0, 1], got {self.chances}")
 
     @property
     def axes(self) -> Axes:
