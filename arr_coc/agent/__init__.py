@@ -30,6 +30,7 @@ from arr_coc.agent.policies import all_policies, repeated_policies
 from arr_coc.agent.precision import Precision, infer_precision
 from arr_coc.agent.predict import predict_obs, predict_states
 from arr_coc.agent.reduction import log_evidence_gain, prune, reduced_posterior
+from arr_coc.agent.retrospective import Retrospective
 from arr_coc.agent.rollout import Record, behaviour_log_likelihood, rollout
 from arr_coc.agent.sequence import Filtered, Smoothed, filter_states, independent_pairs, smooth_states
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
@@ -61,6 +62,7 @@ __all__ = [
     "Posterior",
     "Precision",
     "Record",
+    "Retrospective",
     "Search",
     "Smoothed",
     "Sophisticated",

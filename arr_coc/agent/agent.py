@@ -38,7 +38,7 @@ class Agent:
     model: GenerativeModel
     """What is believed of the world; learning replaces it."""
     planner: Planner
-    """How policies are judged: `Exhaustive`, `Sophisticated` or `MonteCarlo`."""
+    """How policies are judged: `Exhaustive`, `Sophisticated`, `MonteCarlo` or `Retrospective`."""
     batch: int = 1
     alpha: Precision = math.inf
     """Precision of action: infinity takes the most probable one, see `sample_action`."""
@@ -120,9 +120,9 @@ class Agent:
 
     def infer_policies(self) -> Outlook:
         """Judge what might be done from here."""
-        if self._judge is None or any(c.ndim - self.model.D[0].ndim == 1 for c in self.model.C):
+        if self._judge is None or self.planner.looks_back or self._changing:
             self._judge = self.planner(self.model, self.step)
-        self.outlook = self._judge(self._looked().qs)
+        self.outlook = self._judge([*self._past, Step(self._obs, self._looked().qs)])
         return self.outlook
 
     def act(self) -> Actions:
@@ -145,11 +145,16 @@ class Agent:
         check_actions(action, self.batch, self.model.n_actions)
         q_pi = None if self.outlook is None else self.outlook.q_pi
         before = Step(self._obs, self._looked().qs, action, q_pi)
-        # Only hindsight needs more than the last step.
-        self._past = [*self._past, before] if self.learning.hindsight else [before]
+        whole = self.learning.hindsight or self.planner.looks_back
+        self._past = [*self._past, before] if whole else [before]
         self.prior = predict_states(self.model, before.qs, action)
         self.action, self.step = action, self.step + 1
         self._posterior, self.outlook = None, None
+
+    @property
+    def _changing(self) -> bool:
+        """Whether preferences vary over time."""
+        return any(c.ndim - self.model.D[0].ndim == 1 for c in self.model.C)
 
     def _become(self, model: GenerativeModel) -> None:
         if model is not self.model:

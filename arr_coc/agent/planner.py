@@ -1,16 +1,16 @@
 """Planners: how an agent judges what it might do. Each makes of a model a function of beliefs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isinf
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arr_coc.agent.experience import Step
 from arr_coc.agent.inductive import Intention
-from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.mcts import monte_carlo_policies
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
@@ -33,12 +33,18 @@ class Outlook:
     """ln q_pi up to a constant, where q_pi itself may underflow."""
 
 
-Judge = Callable[[Beliefs], Outlook]
+Judge = Callable[[Sequence[Step]], Outlook]
+"""Makes an outlook of what was seen and done, of which the last step is now."""
 
 
 @runtime_checkable
 class Planner(Protocol):
     """What an agent plans with."""
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether it wants to know all steps since the reset, or only the last one."""
+        ...
 
     def __call__(self, model: GenerativeModel, time: int) -> Judge:
         """Get ready to judge policies that begin at step `time`, as often as the model stays what it is."""
@@ -55,6 +61,7 @@ class Exhaustive:
     objective: Objective = EFE
     information: Information = "joint"
     intention: Intention | None = None
+    looks_back: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if isinstance(self.gamma, float | int) and not 0 <= self.gamma < inf:
@@ -66,8 +73,8 @@ class Exhaustive:
         """Find what policies share, once."""
         plan = Plan.of(model, self.policies, self.objective, self.information, self.intention, time)
 
-        def judge(qs: Beliefs) -> Outlook:
-            q_pi, G = infer_policies(plan, qs, self.gamma)
+        def judge(steps: Sequence[Step]) -> Outlook:
+            q_pi, G = infer_policies(plan, steps[-1].qs, self.gamma)
             return Outlook(plan.policies, q_pi, G, _log_posterior(G, self.gamma, plan.log_E))
 
         return judge
@@ -79,13 +86,14 @@ class Sophisticated:
 
     search: Search
     gamma: Gamma = 16.0
+    looks_back: ClassVar[bool] = False
 
     def __call__(self, model: GenerativeModel, time: int) -> Judge:
         """Merge the model's factors, once."""
         tree = _tree(model, self.search, time)
 
-        def judge(qs: Beliefs) -> Outlook:
-            return _outlook(tree, sophisticated_policies(tree, qs, self.gamma), self.gamma)
+        def judge(steps: Sequence[Step]) -> Outlook:
+            return _outlook(tree, sophisticated_policies(tree, steps[-1].qs, self.gamma), self.gamma)
 
         return judge
 
@@ -99,14 +107,15 @@ class MonteCarlo:
     simulations: int = 256
     exploration: float = 1.0
     generator: torch.Generator | None = None
+    looks_back: ClassVar[bool] = False
 
     def __call__(self, model: GenerativeModel, time: int) -> Judge:
         """Merge the model's factors, once."""
         tree = _tree(model, self.search, time)
 
-        def judge(qs: Beliefs) -> Outlook:
+        def judge(steps: Sequence[Step]) -> Outlook:
             found = monte_carlo_policies(
-                tree, qs, self.gamma, None, self.simulations, self.exploration, self.generator
+                tree, steps[-1].qs, self.gamma, None, self.simulations, self.exploration, self.generator
             )
             return _outlook(tree, found, self.gamma)
 
