@@ -1,5 +1,8 @@
 """Planning as torch code: gradients, chunks, compilation, autocast, devices of sharing, policies."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -9,7 +12,7 @@ from arr_coc.agent.inductive import Intention, inductive_cost, reachability
 from arr_coc.agent.merge import merged, merged_beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.novelty import dirichlet_information
-from arr_coc.agent.planning import Plan, compiled, expected_free_energy, infer_policies, policy_posterior
+from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies, policy_posterior
 from arr_coc.agent.policies import all_policies, repeated_policies, resolve
 from arr_coc.agent.product import product
 from tests.planning_models import beliefs, drawn, model_of
@@ -88,16 +91,14 @@ def test_single_precision_is_the_double_one_rounded(fused: bool, monkeypatch: py
     assert_close(rounded.double(), exact, rtol=0.0, atol=2e-5)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 5])
-def test_it_compiles_as_one_graph_and_gives_the_same(seed: int) -> None:
-    case = drawn(seed)
-    plan = Plan.of(case.model, case.policies)
+def test_it_compiles_as_one_graph_and_gives_the_same() -> None:
+    # In a process of its own: the check of annotations that tests run under is not for a compiler to follow.
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.compiled_planning"], capture_output=True, text=True, timeout=300, check=False
+    )
 
-    told = compiled(plan, backend="aot_eager", fullgraph=True)(case.qs, 2.0)
-
-    plain = infer_policies(plan, case.qs, 2.0)
-    assert_close(told.G, plain.G, **EXACT)
-    assert_close(told.q_pi, plain.q_pi, **EXACT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout) < 1e-12
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
