@@ -1,4 +1,5 @@
-"""SPM's own numbers: expected free energy and posterior over policies of fixed sequences, and its deep tree search."""
+"""SPM's own numbers: expected free energy and posterior over policies of fixed sequences, and its deep tree
+search."""
 
 from math import exp
 from pathlib import Path
@@ -44,7 +45,7 @@ def _model(given: Any, beliefs_only: bool = False) -> GenerativeModel:
 
 
 @pytest.mark.parametrize("name", ["x_1f1m", "x_2f2m"])
-def test_G_of_its_beliefs_under_every_policy_is_its_G(name: str) -> None:
+def test_expected_free_energy_of_its_beliefs_under_every_policy_is_its_own(name: str) -> None:
     given, out = _load(name)
     last = int(given.T) - 1
     qs: Beliefs = tuple(q[:, last].T.contiguous() for q in _tensors(out.Q))  # (policies, states)
@@ -53,12 +54,18 @@ def test_G_of_its_beliefs_under_every_policy_is_its_G(name: str) -> None:
 
     utility = expected_free_energy(Plan.of(model, 1, time=last, detail=True), qs).utility
     one, joint = merged(model), merged_beliefs(qs)
-    information = expected_free_energy(Plan.of(one, 1, time=last, detail=True), (joint,)).state_information[:, 0]
+    information = expected_free_energy(Plan.of(one, 1, time=last, detail=True), (joint,)).state_information[
+        :, 0
+    ]
     # SPM adds exp(-16) inside its logarithms and leaves out states that are no likelier.
-    shift = _information(joint_likelihood(one), joint, exp(-16)) - _information(joint_likelihood(one), joint, 0.0)
+    shift = _information(joint_likelihood(one), joint, exp(-16)) - _information(
+        joint_likelihood(one), joint, 0.0
+    )
 
     assert shift.abs().max() < 1e-6
-    assert_close(utility[:, 0] + information + shift, torch.from_numpy(out.G)[:, last], **EXACT)  # SPM keeps -G
+    assert_close(
+        utility[:, 0] + information + shift, torch.from_numpy(out.G)[:, last], **EXACT
+    )  # SPM keeps -G
 
 
 def _information(likelihood: Tensor, joint: Tensor, small: float) -> Tensor:
@@ -69,7 +76,7 @@ def _information(likelihood: Tensor, joint: Tensor, small: float) -> Tensor:
 
 
 @pytest.mark.parametrize("name", ["x_1f1m", "x_2f2m"])
-def test_its_posterior_over_policies_follows_from_its_G_F_and_habits(name: str) -> None:
+def test_its_posterior_over_policies_follows_from_its_energies_and_habits(name: str) -> None:
     given, out = _load(name)
     E, w = torch.from_numpy(given.E / given.E.sum()), torch.from_numpy(out.w)
 
@@ -79,7 +86,8 @@ def test_its_posterior_over_policies_follows_from_its_G_F_and_habits(name: str) 
 
 
 def test_its_deep_search_gives_its_posterior_over_first_actions() -> None:
-    # Branches on hidden states, counts what is pruned as costing nothing and actions as costing their surprise.
+    # Branches on hidden states, counts what is pruned as costing nothing and actions as costing their
+    # surprise.
     given, out = _load("xx_soph")
     one, seen = merged(_model(given)), out.o.astype(int) - 1
     q = one.D[0]
@@ -87,7 +95,9 @@ def test_its_deep_search_gives_its_posterior_over_first_actions() -> None:
     for t in range(3):
         q = q * one.A[0][seen[0, t]] * one.A[1][seen[1, t]]
         q = q / q.sum()
-        search = Search(3 - t, information="per_modality", branch="states", renormalise=False, habit_cost=True)
+        search = Search(
+            3 - t, information="per_modality", branch="states", renormalise=False, habit_cost=True
+        )
         told = sophisticated_policies(Tree.of(one, search, time=t + 1), (q[None],))
         assert_close(told.q_pi[0], torch.from_numpy(out.R)[:, t], **EXACT)
         actions = torch.softmax(given.alpha * told.q_pi[0].log(), 0)
@@ -104,7 +114,9 @@ def test_its_primitives_are_ours() -> None:
     file = loadmat(FOLDER / "primitives.mat", squeeze_me=True)
     A, qs = (tuple(torch.from_numpy(np.array(x, dtype=float)) for x in file[name]) for name in ("A", "x"))
     model = GenerativeModel(
-        A=A, B=tuple(torch.eye(len(q), dtype=q.dtype)[..., None] for q in qs), C=tuple(a.new_zeros(len(a)) for a in A)
+        A=A,
+        B=tuple(torch.eye(len(q), dtype=q.dtype)[..., None] for q in qs),
+        C=tuple(a.new_zeros(len(a)) for a in A),
     )
 
     told = expected_free_energy(Plan.of(model, 1, detail=True), tuple(q[None] for q in qs))
