@@ -59,7 +59,7 @@ def joint_likelihood(model: GenerativeModel) -> Float[Tensor, "outcomes states"]
 
 
 def _by_joint_state(p: Tensor, factors: Sequence[int], every: Tensor) -> Tensor:
-    """P(event | states of `factors`) as (event, joint states), these listed in `every` (joint states, factors)."""
+    """(event, *states of `factors`) as (event, joint states); `every` lists these: (joint states, factors)."""
     if not factors:
         return p[:, None].expand(-1, len(every))
     return p[(slice(None), *(every[:, f] for f in factors))]
