@@ -142,7 +142,9 @@ def prefill(
 
 @bench.command()
 def agent(
-    rounds: Annotated[int, Option(min=1, help="Rounds; each measures every form of every program once.")] = 11,
+    rounds: Annotated[
+        int, Option(min=1, help="Rounds; each measures every form of every program once.")
+    ] = 11,
     seed: Annotated[int, Option(help="Of the random models, beliefs and observations.")] = 0,
     compiled: Annotated[bool, Option(help="Measure torch.compile too; takes minutes.")] = True,
     out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,

@@ -1,4 +1,5 @@
-"""Random models and beliefs for the tests of planning, and G by its definition: enumeration of every outcome."""
+"""Random models and beliefs for the tests of planning, and G by its definition: enumeration of every
+outcome."""
 
 import random
 from dataclasses import dataclass
@@ -63,20 +64,24 @@ def model_of(
     )  # fmt: skip
 
 
-def beliefs(seed: int, n_states: tuple[int, ...], batch: int = 2, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+def beliefs(
+    seed: int, n_states: tuple[int, ...], batch: int = 2, dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, ...]:
     """Random beliefs of a batch of agents."""
     g = torch.Generator().manual_seed(1000 + seed)
     return tuple(columns(g, n, batch, dtype=dtype).T.contiguous() for n in n_states)
 
 
 def drawn(seed: int) -> Drawn:
-    """A model of random shape: dependencies between factors, shared controls, subsets of policies, counts, C over time."""
+    """A model of random shape: dependencies between factors, shared controls, subsets of policies, counts, C
+    over time."""
     r = random.Random(seed)
     factors, modalities, horizon = r.randint(1, 3), r.randint(1, 3), r.randint(1, 3)
     n_states = tuple(r.randint(2, 3) for _ in range(factors))
     n_actions = tuple(r.randint(1, 3) for _ in range(r.randint(1, factors)))
     A_factors = tuple(
-        tuple(r.sample(range(factors), r.randint(0 if r.random() < 0.2 else 1, factors))) for _ in range(modalities)
+        tuple(r.sample(range(factors), r.randint(0 if r.random() < 0.2 else 1, factors)))
+        for _ in range(modalities)
     )
     B_factors = tuple(
         tuple(sorted({f} | {r.randrange(factors) for _ in range(r.random() < 0.3)})) for f in range(factors)
@@ -92,7 +97,9 @@ def drawn(seed: int) -> Drawn:
     policies = all_policies(n_actions, horizon)
     g = torch.Generator().manual_seed(seed)
     if r.random() < 0.5:
-        policies = policies[torch.randperm(len(policies), generator=g)[: max(1, len(policies) // r.randint(1, 8))]]
+        policies = policies[
+            torch.randperm(len(policies), generator=g)[: max(1, len(policies) // r.randint(1, 8))]
+        ]
     elif r.random() < 0.3:
         policies = policies[torch.randint(len(policies), (7,), generator=g)]
     return Drawn(model, policies[torch.randperm(len(policies), generator=g)[:30]], beliefs(seed, n_states))
@@ -110,7 +117,9 @@ def by_enumeration(drawn: Drawn, joint: bool, first_time: int = 0) -> dict[str, 
     return dict(zip(names, table.unbind(-1), strict=True))
 
 
-def _of_policy(model: GenerativeModel, q: list[Tensor], policy: list[list[int]], joint: bool, first: int) -> Tensor:
+def _of_policy(
+    model: GenerativeModel, q: list[Tensor], policy: list[list[int]], joint: bool, first: int
+) -> Tensor:
     total = torch.zeros(5, dtype=q[0].dtype)
     for t, action in enumerate(policy):
         after = []

@@ -1,4 +1,5 @@
-"""Expected free energy by its definition, its identities, and the laws that every planner of policies keeps."""
+"""Expected free energy by its definition, its identities, and the laws that every planner of policies
+keeps."""
 
 import pytest
 import torch
@@ -23,7 +24,9 @@ EXACT = {"rtol": 0.0, "atol": 1e-12}
 def test_every_term_is_what_enumeration_of_all_outcomes_gives(seed: int, information: Information) -> None:
     case = drawn(seed)
 
-    told = expected_free_energy(Plan.of(case.model, case.policies, information=information, detail=True), case.qs)
+    told = expected_free_energy(
+        Plan.of(case.model, case.policies, information=information, detail=True), case.qs
+    )
     G = infer_policies(Plan.of(case.model, case.policies, information=information), case.qs).G
 
     for name, expected in by_enumeration(case, information == "joint").items():
@@ -62,7 +65,8 @@ def test_information_per_modality_exceeds_the_joint_one_by_total_correlation_and
     model = model_of(1, (3, 2), (3, 2, 2), (2, 1))
     qs = beliefs(1, (3, 2))
     joint, apart = (
-        expected_free_energy(Plan.of(model, 2, information=i, detail=True), qs) for i in ("joint", "per_modality")
+        expected_free_energy(Plan.of(model, 2, information=i, detail=True), qs)
+        for i in ("joint", "per_modality")
     )
 
     correlation = apart.outcome_entropy - joint.outcome_entropy
@@ -100,7 +104,9 @@ def test_named_objectives_are_sums_of_the_terms(seed: int) -> None:
     }
 
     for objective, expected in sums.items():
-        assert_close(infer_policies(Plan.of(case.model, case.policies, objective), case.qs).G, expected, **EXACT)
+        assert_close(
+            infer_policies(Plan.of(case.model, case.policies, objective), case.qs).G, expected, **EXACT
+        )
 
 
 def test_utility_is_expected_log_preference_so_adding_a_constant_to_it_changes_nothing() -> None:
@@ -112,7 +118,9 @@ def test_utility_is_expected_log_preference_so_adding_a_constant_to_it_changes_n
     assert_close(infer_policies(shifted, qs, policies=2).G, told.G, **EXACT)
     after = predict_states(model, qs, torch.zeros(2, 1, dtype=torch.long))
     for_first = expected_free_energy(Plan.of(model, 1, detail=True), qs)
-    assert_close(for_first.utility[:, 0], predict_obs(model, after)[0] @ torch.log_softmax(model.C[0], 0), **EXACT)
+    assert_close(
+        for_first.utility[:, 0], predict_obs(model, after)[0] @ torch.log_softmax(model.C[0], 0), **EXACT
+    )
     assert_close(for_first.outcome_entropy[:, 0], entropy(predict_obs(model, after)[0]), **EXACT)
 
 
@@ -202,13 +210,17 @@ def test_merging_factors_and_modalities_changes_nothing_with_joint_information()
     flat = GenerativeModel(A=(outcome,), B=one.B, C=((logs[0][:, None] + logs[1]).flatten(),))
 
     assert_close(
-        infer_policies(flat, (merged_beliefs(qs),), policies=3).G, infer_policies(model, qs, policies=3).G, **EXACT
+        infer_policies(flat, (merged_beliefs(qs),), policies=3).G,
+        infer_policies(model, qs, policies=3).G,
+        **EXACT,
     )
 
 
 def test_merged_factors_predict_coupled_transitions_exactly_where_marginals_do_not() -> None:
     # Two factors that copy each other stay equal; a product of marginals forgets that (pymdp issue 437).
-    copy = torch.eye(2, dtype=torch.float64)[:, None, :, None].expand(2, 2, 2, 1)  # next of 0 is the previous of 1
+    copy = torch.eye(2, dtype=torch.float64)[:, None, :, None].expand(
+        2, 2, 2, 1
+    )  # next of 0 is the previous of 1
     other = copy.transpose(1, 2)  # next of 1 is the previous of 0
     same = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
     model = GenerativeModel(
@@ -271,7 +283,9 @@ def test_habits_and_the_evidence_of_policies_enter_the_posterior_and_a_ruled_out
     told = infer_policies(model, beliefs(9, (3,), batch=1), 0.5, F)
 
     odds = (0.5 * (told.G[0, 1] - told.G[0, 0]) + 2.0).exp()
-    assert_close(told.q_pi[0], torch.stack([odds / (1 + odds), 1 / (1 + odds), torch.zeros_like(odds)]), **EXACT)
+    assert_close(
+        told.q_pi[0], torch.stack([odds / (1 + odds), 1 / (1 + odds), torch.zeros_like(odds)]), **EXACT
+    )
 
 
 def test_inductive_cost_is_minus_ln_epsilon_for_every_step_off_the_way() -> None:

@@ -17,8 +17,8 @@ from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
 from tests.planning_models import beliefs, model_of
 
 pytest.importorskip("pymdp", reason="the oracle is the extra `bench`: inferactively-pymdp")
-import jax  # noqa: E402
-from pymdp.agent import Agent  # noqa: E402
+import jax
+from pymdp.agent import Agent
 
 SHAPES, EACH = 20, 25
 """500 models: so many shapes, which pymdp compiles once each, and so many models of each."""
@@ -54,14 +54,19 @@ def _double() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("seed", range(SHAPES))
-def test_five_hundred_models_agree_with_pymdp_and_joint_information_differs_by_total_correlation(seed: int) -> None:
+def test_five_hundred_models_agree_with_pymdp_and_joint_information_differs_by_total_correlation(
+    seed: int,
+) -> None:
     shape = Shape.draw(seed)
     models = [
-        model_of(100 * seed + i, shape.states, shape.outcomes, shape.actions, shape.A_factors) for i in range(EACH)
+        model_of(100 * seed + i, shape.states, shape.outcomes, shape.actions, shape.A_factors)
+        for i in range(EACH)
     ]
     qs = beliefs(seed, shape.states, EACH)
     policies = all_policies(shape.actions, shape.horizon)
-    E = torch.softmax(torch.randn(EACH, len(policies), generator=torch.Generator().manual_seed(seed)).double(), 1)
+    E = torch.softmax(
+        torch.randn(EACH, len(policies), generator=torch.Generator().manual_seed(seed)).double(), 1
+    )
     both = models[0].expand(EACH)
     stacked = {
         name: tuple(torch.stack([m.tensors()[name][i] for m in models]) for i in range(len(value)))
@@ -73,8 +78,8 @@ def test_five_hundred_models_agree_with_pymdp_and_joint_information_differs_by_t
     joint = infer_policies(Plan.of(both, policies), qs, 2.0)
 
     agent = Agent(
-        A=_arrays(both.A), B=_arrays(both.B), C=[jax.nn.log_softmax(c) for c in _arrays(both.C)], D=_arrays(both.D),
-        E=_array(E), A_dependencies=[list(f) for f in shape.A_factors], num_controls=list(shape.actions),
+        A=_arrays(both.A), B=_arrays(both.B), D=_arrays(both.D),
+        C=[jax.nn.log_softmax(c) for c in _arrays(both.C)], E=_array(E), A_dependencies=[list(f) for f in shape.A_factors], num_controls=list(shape.actions),
         policies=_array(policies), gamma=2.0, batch_size=EACH,
     )  # fmt: skip
     their_q_pi, neg_efe = jax.jit(lambda q: agent.infer_policies(q))([_array(q)[:, None] for q in qs])
@@ -100,8 +105,8 @@ def test_inductive_inference_and_novelty_of_known_states_agree_with_pymdp() -> N
     G = infer_policies(plan, qs).G
 
     agent = Agent(
-        A=_arrays(model.A), B=_arrays(model.B), C=[jax.nn.log_softmax(_array(model.C[0]))], D=_arrays(model.D),
-        pA=_arrays(model.pA), pB=_arrays(model.pB), H=[_array(aim)], use_inductive=True, inductive_depth=4,
+        A=_arrays(model.A), B=_arrays(model.B), D=_arrays(model.D),
+        C=[jax.nn.log_softmax(_array(model.C[0]))], pA=_arrays(model.pA), pB=_arrays(model.pB), H=[_array(aim)], use_inductive=True, inductive_depth=4,
         inductive_threshold=0.2, inductive_epsilon=1e-2, use_param_info_gain=True, policy_len=3, batch_size=4,
         num_controls=[3],
     )  # fmt: skip
@@ -160,10 +165,10 @@ def _total_correlation(model, qs: tuple[Tensor, ...], policies: Tensor) -> Tenso
         for action in policy:
             x = [b[..., action[f]] @ q for f, (b, q) in enumerate(zip(model.B, x, strict=True))]
             names = "abcd"[: len(x)]
-            terms = [f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.modality_factors)]
-            joint = torch.einsum(
-                ",".join([*terms, *names]) + "->" + "wxyz"[: len(terms)], *model.A, *x
-            )
+            terms = [
+                f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.modality_factors)
+            ]
+            joint = torch.einsum(",".join([*terms, *names]) + "->" + "wxyz"[: len(terms)], *model.A, *x)
             total = total - torch.special.entr(joint).sum()
             for m, outcomes in enumerate(joint.shape):
                 total = total + torch.special.entr(joint.movedim(m, 0).reshape(outcomes, -1).sum(1)).sum()

@@ -1,6 +1,7 @@
 """Inductive inference: avoid states from which an intended state can no longer be reached in time.
 
-Backwards from the intended states, states that can reach them in 0, 1, ... steps are marked; a plan pays for the
+Backwards from the intended states, states that can reach them in 0, 1, ... steps are marked; a plan pays for
+the
 probability of being, one step on, outside the marked set that today's best guess is about to enter.
 https://arxiv.org/abs/2311.10300
 """
@@ -39,7 +40,8 @@ class Intention:
 def reachability(model: GenerativeModel, intention: Intention) -> tuple[Float[Tensor, "depth _"], ...]:
     """For each factor, 1 where an intended state can be reached in exactly so many steps, under some action.
 
-    For a model shared by all agents. Of other factors that a transition depends on, the most helpful state counts.
+    For a model shared by all agents. Of other factors that a transition depends on, the most helpful state
+    counts.
     """
     if len(intention.states) != model.n_factors:
         raise ValueError(f"intended states must have {model.n_factors} factors, got {len(intention.states)}")
@@ -65,7 +67,8 @@ def reachability(model: GenerativeModel, intention: Intention) -> tuple[Float[Te
 def inductive_cost(
     reachable: Sequence[Float[Tensor, "depth _"]], qs: Sequence[Float[Tensor, "batch _"]], epsilon: float
 ) -> tuple[Float[Tensor, "batch _"], ...]:
-    """For each factor, the cost in nats of each next state, given beliefs now: -ln epsilon off the way, else 0.
+    """For each factor, the cost in nats of each next state, given beliefs now: -ln epsilon off the way, else
+    0.
 
     Nothing costs anything where the most likely state has no way at all.
     """

@@ -1,8 +1,11 @@
 """Monte-Carlo tree search over beliefs: where a full tree is too large, look where it seems to pay.
 
-Each simulation walks down the tree of actions and joint outcomes, takes the action of least G - c sqrt(ln N / n),
-and draws what is seen from what is predicted. Outcomes are weighed by being drawn, and by nothing else: weighing them
-by their probability too would discount the future by how surprising it is. Converges to the sophisticated G with
+Each simulation walks down the tree of actions and joint outcomes, takes the action of least G - c sqrt(ln N
+/ n),
+and draws what is seen from what is predicted. Outcomes are weighed by being drawn, and by nothing else:
+weighing them
+by their probability too would discount the future by how surprising it is. Converges to the sophisticated G
+with
 gamma = inf, without pruning. https://doi.org/10.1007/11871842_29
 """
 
@@ -15,7 +18,7 @@ from torch import Tensor
 
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.merge import merged_beliefs
-from arr_coc.agent.planning import PolicyPosterior, Gamma, infer_policies, policy_posterior
+from arr_coc.agent.planning import Gamma, PolicyPosterior, infer_policies, policy_posterior
 from arr_coc.agent.sophisticated import Tree
 
 
@@ -44,9 +47,11 @@ def monte_carlo_policies(
     exploration: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> PolicyPosterior:
-    """Posterior over first actions, and their estimated G. As `sophisticated_policies`, but for its arguments below.
+    """Posterior over first actions, and their estimated G. As `sophisticated_policies`, but for its
+    arguments below.
 
-    `simulations`: walks for each agent, at least one for each first action. `exploration`: c, in nats. The tree must
+    `simulations`: walks for each agent, at least one for each first action. `exploration`: c, in nats. The
+    tree must
     branch on outcomes; its thresholds are not used. Nothing here has a gradient.
     """
     if tree.search.branch != "outcomes":
@@ -70,7 +75,9 @@ def _search(
     return _best(tree, root, 0)
 
 
-def _walk(tree: Tree, node: _Node, depth: int, exploration: float, generator: torch.Generator | None) -> float:
+def _walk(
+    tree: Tree, node: _Node, depth: int, exploration: float, generator: torch.Generator | None
+) -> float:
     action = _choose(node, exploration)
     cost = node.now[action]
     if depth + 1 < tree.search.horizon:
@@ -98,13 +105,18 @@ def _choose(node: _Node, exploration: float) -> int:
 
 
 def _best(tree: Tree, node: _Node, depth: int) -> list[float]:
-    """G of each action, below it the best of what was visited; outcomes weighed by how often they were drawn."""
+    """G of each action, below it the best of what was visited; outcomes weighed by how often they were
+    drawn."""
     values = []
     for action, now in enumerate(node.now):
         below = [(child, outcome) for (a, outcome), child in node.children.items() if a == action]
         weights = [float(node.chances[action, outcome]) for _, outcome in below]
-        later = [min(v for v, n in zip(_best(tree, c, depth + 1), c.visits, strict=True) if n) for c, _ in below]
-        values.append(now + (sum(w * v for w, v in zip(weights, later, strict=True)) / sum(weights) if later else 0.0))
+        later = [
+            min(v for v, n in zip(_best(tree, c, depth + 1), c.visits, strict=True) if n) for c, _ in below
+        ]
+        values.append(
+            now + (sum(w * v for w, v in zip(weights, later, strict=True)) / sum(weights) if later else 0.0)
+        )
     return values
 
 

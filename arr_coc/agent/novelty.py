@@ -1,4 +1,5 @@
-"""Novelty: the information that outcomes and transitions are expected to give about the parameters themselves."""
+"""Novelty: the information that outcomes and transitions are expected to give about the parameters
+themselves."""
 
 from math import prod
 
@@ -13,7 +14,8 @@ def dirichlet_information(
 ) -> Float[Tensor, "*given"]:
     """Expected information gain about a categorical distribution from one outcome of it, in nats.
 
-    E_o KL[Dir(a + e_o) || Dir(a)] = sum_o p_o [ln a_0 - ln a_o + psi(a_o + 1) - psi(a_0 + 1)], with a the counts
+    E_o KL[Dir(a + e_o) || Dir(a)] = sum_o p_o [ln a_0 - ln a_o + psi(a_o + 1) - psi(a_0 + 1)], with a the
+    counts
     and a_0 their sum. Outcomes with no count are impossible. Exact, unlike the 1/a - 1/a_0 of its expansion.
     """
     possible = counts > 0
@@ -23,16 +25,17 @@ def dirichlet_information(
     return (p * gain * possible).sum(0)
 
 
-def information_A(model: GenerativeModel, m: int) -> Tensor:
+def likelihood_information(model: GenerativeModel, m: int) -> Tensor:
     """For each state of the modality's factors, what an outcome tells of A: (*states)."""
     assert model.pA is not None
     return dirichlet_information(model.pA[m], model.A[m])
 
 
-def information_B(model: GenerativeModel, f: int) -> Float[Tensor, "actions previous"]:
+def transition_information(model: GenerativeModel, f: int) -> Float[Tensor, "actions previous"]:
     """For each action and combination of previous states, what the next state tells of B.
 
-    Novelty is linear in beliefs here: E_Q(s', s) under the joint of next and previous state, where the product of
+    Novelty is linear in beliefs here: E_Q(s', s) under the joint of next and previous state, where the
+    product of
     their marginals (as in SPM and pymdp) is an approximation that is exact for states known for certain.
     """
     assert model.pB is not None

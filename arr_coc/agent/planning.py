@@ -1,7 +1,7 @@
 """Planning: the expected free energy of every policy, and the posterior over policies.
 
-    plan = Plan.of(model, policies=3)                    # once: what policies share, and the tables
-    q_pi, G = infer_policies(plan, qs, gamma=16.0)       # at every step
+plan = Plan.of(model, policies=3)                    # once: what policies share, and the tables
+q_pi, G = infer_policies(plan, qs, gamma=16.0)       # at every step
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, ExpectedFreeEnergy, Information, Objective
 from arr_coc.agent.policies import Policies, PolicyTensor, resolve
-from arr_coc.agent.prefixes import Prefixes, moved, share
+from arr_coc.agent.prefixes import Prefixes, moved
 from arr_coc.agent.rollup import Program, evaluate
+from arr_coc.agent.sharing import share
 from arr_coc.agent.tables import Tables, columns, lay_out, make_tables
 
 Gamma = float | Float[Tensor, ""] | Float[Tensor, " batch"]
@@ -38,7 +39,8 @@ class PolicyPosterior(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A model and policies, ready to be planned with again and again. Made by `Plan.of`; it follows no later change.
+    """A model and policies, ready to be planned with again and again. Made by `Plan.of`; it follows no later
+    change.
 
     Differentiable in the model's tensors if they require gradients when it is made.
     """
@@ -68,7 +70,8 @@ class Plan:
     ) -> "Plan":
         """Find what policies share and lay out the tables.
 
-        `policies`: given, or a horizon over which all are taken, or a function of the model. `time`: the row of
+        `policies`: given, or a horizon over which all are taken, or a function of the model. `time`: the row
+        of
         time-varying preferences that belongs to the first step. `detail`: keep the terms of G apart. `chunk`:
         entries of predicted outcomes held at once.
         """
@@ -119,7 +122,8 @@ def infer_policies(
 ) -> PolicyPosterior:
     """q_pi = softmax(ln E - gamma G - F), the minimiser of KL[Q || E] + gamma E_Q G + E_Q F.
 
-    `qs`: beliefs now. `gamma`: precision over policies, one or one for each agent. `F`: free energy of each policy's
+    `qs`: beliefs now. `gamma`: precision over policies, one or one for each agent. `F`: free energy of each
+    policy's
     past, where policies have one. `policies`: if a model is given instead of a plan.
     """
     if isinstance(plan, GenerativeModel):
@@ -133,9 +137,7 @@ def expected_free_energy(plan: Plan, qs: Beliefs) -> ExpectedFreeEnergy:
     if not plan.program.layout.detail:
         raise ValueError("this plan holds only the sum G: make it with Plan.of(..., detail=True)")
     negentropy, ambiguity, novelty, utility, novelty_B, inductive = _values(plan, qs).unbind(-1)
-    return ExpectedFreeEnergy(
-        utility, -negentropy, ambiguity, novelty, -novelty_B, inductive, plan.objective
-    )
+    return ExpectedFreeEnergy(utility, -negentropy, ambiguity, novelty, -novelty_B, inductive, plan.objective)
 
 
 def policy_posterior(
@@ -154,7 +156,8 @@ def policy_posterior(
 
 
 def compiled(plan: Plan, **options: Any) -> Callable[..., PolicyPosterior]:
-    """`infer_policies` of this plan as one compiled function of (qs, gamma, F): half a minute once, then faster.
+    """`infer_policies` of this plan as one compiled function of (qs, gamma, F): half a minute once, then
+    faster.
 
     `options` go to `torch.compile`. It compiles anew for another number of agents.
     """

@@ -21,7 +21,8 @@ MANY = 20_000_000
 def all_policies(
     n_actions: Sequence[int], horizon: int, controls: Sequence[int] | None = None
 ) -> PolicyTensor:
-    """Every combination of actions over `horizon` steps, in the order of counting: the last action varies fastest.
+    """Every combination of actions over `horizon` steps, in the order of counting: the last action varies
+    fastest.
 
     `controls`: the controls that vary; the others stay at action 0. Default: all.
     """
@@ -34,7 +35,8 @@ def all_policies(
     count = prod(sizes) ** horizon
     if count > MANY:
         raise ValueError(
-            f"{count} policies of {horizon} steps are too many: shorten the horizon, name fewer controls, or search"
+            f"{count} policies of {horizon} steps are too many: "
+            "shorten the horizon, name fewer controls, or search"
         )
     left, columns = torch.arange(count), []
     for size in reversed(sizes * horizon):

@@ -14,7 +14,8 @@ _ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_l
 
 
 def _dense(x: Tensor, weight: Tensor) -> Tensor:
-    # oneDNN compiles for the processor it meets; MKL stays with AVX2 on others than Intel's, at half the rate.
+    # oneDNN compiles for the processor it meets; MKL stays with AVX2 on others than Intel's, at half the
+    # rate.
     y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
     return y
 

@@ -1,6 +1,7 @@
 """Evaluate the tree of policies: predict each distinct belief once, value it, sum along the prefixes.
 
-One step's contribution is linear in beliefs but for the entropy of predicted outcomes: g = q.(H_A - A' ln P~) - H[Aq].
+One step's contribution is linear in beliefs but for the entropy of predicted outcomes: g = q.(H_A - A' ln
+P~) - H[Aq].
 So a contraction of beliefs with one table yields the outcomes and the linear part side by side.
 """
 
@@ -21,7 +22,8 @@ from arr_coc.agent.tables import Layout, Tables
 SMALL = 2**18
 """Entries of a table that stays in a core's cache."""
 TERMS = 6
-"""Values of a node in detail: sum p ln p, ambiguity, information about A, utility; about B; inductive cost."""
+"""Values of a node in detail: sum p ln p, ambiguity, information about A, utility; about B; inductive
+cost."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Program:
     inductive: float
     """Weight of the inductive cost."""
     chunk: int
-    """Entries of predicted outcomes held at once. With gradients, chunks are computed again when they are due."""
+    """Entries of predicted outcomes held at once. With gradients, chunks are computed again when they are
+    due."""
 
 
 def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequence[Tensor] = ()) -> Tensor:
@@ -55,12 +58,20 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
     for t, steps in enumerate(prefixes.transitions):
         fused = _worth_fusing(program, tables, x, steps) if t == prefixes.horizon - 1 else {}
         skipped = {prefixes.orders[s][0] for s in fused}
-        joint = {f: _parents(program, steps[f], f, x) for f in range(len(x)) if f not in alone or f in tables.novelty}
+        joint = {
+            f: _parents(program, steps[f], f, x)
+            for f in range(len(x))
+            if f not in alone or f in tables.novelty
+        }
         parts = []
         x = [
-            alone[f][:, t, None] if f in alone else joint[f] if f in skipped else _step(program, tables, t, f, joint[f])
+            alone[f][:, t, None]
+            if f in alone
+            else joint[f]  # where the last step is fused, from its parents
+            if f in skipped
+            else _step(program, tables, t, f, joint[f])
             for f in range(len(x))
-        ]  # fmt: skip
+        ]
         for s, order in enumerate(prefixes.orders):
             if s in fused:
                 parts.append(_fused(program, fused[s], t, s, x[order[0]]))
@@ -78,7 +89,8 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
 def _worth_fusing(
     program: Program, tables: Tables, x: Sequence[Tensor], steps: Sequence[Transition]
 ) -> dict[int, Tensor]:
-    """Fusing saves the products that form beliefs, but its table is larger to read: it must fit, or be used often."""
+    """Fusing saves the products that form beliefs, but its table is larger to read: it must fit, or be used
+    often."""
     worth = {}
     for s, table in tables.fused.items():
         (f,) = program.prefixes.orders[s]
@@ -113,7 +125,8 @@ def _step(program: Program, tables: Tables, t: int, f: int, joint: Tensor) -> Te
 
 
 def _contract_passive(program: Program, tables: Tables, alone: dict[int, Tensor]) -> dict[int, Tensor]:
-    """Outcome tables of sets with passive factors, these contracted, at all depths: (batch, horizon, rest)."""
+    """Outcome tables of sets with passive factors, these contracted, at all depths: (batch, horizon,
+    rest)."""
     shared = {}
     for s, order in enumerate(program.prefixes.orders):
         passive = [alone[f] for f in order if f in alone]
@@ -131,7 +144,9 @@ def _contract(
     if last is None:  # no policy makes a difference
         table = shared[:, t] if shared is not None else tables.outcome[s, 0][:, 0].expand(n, -1)
         return _value(program, t, s, table[:, None])
-    table = None if shared is None else shared[:, t, None]  # (batch, rows, states of the blocks to come * columns)
+    table = (
+        None if shared is None else shared[:, t, None]
+    )  # (batch, rows, states of the blocks to come * columns)
     weight = None if shared is not None else tables.outcome[s, len((blocks or [last])[0].factors)]
     for block in blocks:
         table = _apply(_beliefs(block, x), table, weight).flatten(1, 2)
@@ -150,7 +165,8 @@ def _beliefs(block: Block, x: Sequence[Tensor]) -> Tensor:
 
 
 def _apply(beliefs: Tensor, table: Tensor | None, weight: Tensor | None) -> Tensor:
-    """(batch, nodes, states) into (batch, rows, states * rest), or into a weight: (batch, rows, nodes, rest)."""
+    """(batch, nodes, states) into (batch, rows, states * rest), or into a weight: (batch, rows, nodes,
+    rest)."""
     if table is None:
         assert weight is not None
         return product(beliefs, weight)[:, None]
@@ -176,7 +192,10 @@ def _in_chunks(values: Callable[[Tensor], Tensor], nodes: Tensor, size: int, dim
         return values(nodes)
     again = torch.is_grad_enabled()
     return torch.cat(
-        [checkpoint(values, some, use_reentrant=False) if again else values(some) for some in nodes.split(size, 1)],
+        [
+            checkpoint(values, some, use_reentrant=False) if again else values(some)
+            for some in nodes.split(size, 1)
+        ],
         dim,
     )
 

@@ -1,6 +1,8 @@
-"""Sophisticated inference: a tree over actions and what would be seen, in which later actions know what was seen.
+"""Sophisticated inference: a tree over actions and what would be seen, in which later actions know what was
+seen.
 
-    G(q, a) = g(q, a) + E_Q(o|a) V(q given o),    V(q) = E_q_pi G(q, .),    q_pi = softmax(ln E - gamma G(q, .))
+    G(q, a) = g(q, a) + E_Q(o|a) V(q given o),    V(q) = E_q_pi G(q, .),    q_pi = softmax(ln E - gamma G(q,
+    .))
 
 Beliefs in the tree are joint over factors and exact. With gamma = inf and without epistemic terms it is value
 iteration. https://direct.mit.edu/neco/article/33/3/713/97486
@@ -19,7 +21,7 @@ from arr_coc.agent.maths import TINY, Beliefs
 from arr_coc.agent.merge import joint_likelihood, merged, merged_beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
-from arr_coc.agent.planning import Plan, PolicyPosterior, Gamma, infer_policies, policy_posterior
+from arr_coc.agent.planning import Gamma, Plan, PolicyPosterior, infer_policies, policy_posterior
 from arr_coc.agent.policies import PolicyTensor, all_policies
 
 PRUNED = 64.0
@@ -36,13 +38,15 @@ class Search:
     objective: Objective = EFE
     information: Information = "joint"
     branch: Literal["outcomes", "states"] = "outcomes"
-    """outcomes: on each joint outcome, exactly. states: on each hidden state, seeing what it makes likely, as SPM."""
+    """outcomes: on each joint outcome, exactly. states: on each hidden state, seeing what it makes likely,
+    as SPM."""
     least_action: float = 1 / 16
     """Actions with a posterior of at most this are pruned; the best never is. 0 prunes none."""
     least_branch: float = 1 / 16
     """Outcomes (or states) predicted with at most this probability are pruned; the likeliest never is."""
     renormalise: bool = True
-    """Weigh the branches that are left as if they were all. Otherwise the rest counts as costing nothing, as SPM."""
+    """Weigh the branches that are left as if they were all. Otherwise the rest counts as costing nothing, as
+    SPM."""
     habit_cost: bool = False
     """Later actions cost their surprise under E, -ln E, as SPM."""
 
@@ -71,7 +75,8 @@ class Tree:
 
     @classmethod
     def of(cls, model: GenerativeModel, search: Search, time: int = 0) -> "Tree":
-        """Merge the model's factors and tabulate. `time`: the row of time-varying preferences of the first step."""
+        """Merge the model's factors and tabulate. `time`: the row of time-varying preferences of the first
+        step."""
         one = merged(model)
         over_time = any(c.ndim == 2 for c in one.C)
         steps = tuple(
@@ -116,9 +121,12 @@ def _expand(tree: Tree, beliefs: Tensor, gamma: Tensor, depth: int) -> Tensor:
     if last and not search.habit_cost:
         return now
     log_E = plan.log_E
-    # A search for the best action (gamma = inf) prunes as one of precision 1: the best at first sight is a guess.
+    # A search for the best action (gamma = inf) prunes as one of precision 1: the best at first sight is a
+    # guess.
     likely = policy_posterior(now, gamma.nan_to_num(posinf=1.0), log_E)
-    kept = (likely > search.least_action) | (likely == likely.amax(1, keepdim=True)) | (search.least_action == 0)
+    kept = (
+        (likely > search.least_action) | (likely == likely.amax(1, keepdim=True)) | (search.least_action == 0)
+    )
     predicted = torch.einsum("kij,nj->nki", tree.moves, beliefs)
     chances = predicted @ tree.weights.T  # (nodes, actions, branches)
     grown = (chances > search.least_branch) | (chances == chances.amax(2, keepdim=True))
@@ -136,7 +144,9 @@ def _expand(tree: Tree, beliefs: Tensor, gamma: Tensor, depth: int) -> Tensor:
         value = (q_pi * costs).sum(1)
     later = torch.zeros_like(now).index_put((node, action), value * chance, accumulate=True)
     if search.renormalise:
-        later = later / torch.zeros_like(now).index_put((node, action), chance, accumulate=True).clamp_min(TINY)
+        later = later / torch.zeros_like(now).index_put((node, action), chance, accumulate=True).clamp_min(
+            TINY
+        )
     return torch.where(kept, now + later, torch.full_like(now, PRUNED))
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from arr_coc.agent.maths import entropy
 from arr_coc.agent.model import GenerativeModel
-from arr_coc.agent.novelty import information_A, information_B
+from arr_coc.agent.novelty import likelihood_information, transition_information
 from arr_coc.agent.objective import Information, Objective
 from arr_coc.agent.prefixes import Indices, Prefixes
 
@@ -28,7 +28,8 @@ class Layout:
     clusters: tuple[Indices, ...]
     """For each set, its outcomes: each a tuple of modalities whose joint outcome counts as one."""
     linear: int
-    """Columns after those of the outcomes: G's linear part, one, or one for each step; or its terms, if `detail`."""
+    """Columns after those of the outcomes: G's linear part, one, or one for each step; or its terms, if
+    `detail`."""
     over_time: bool
     """Preferences differ between steps."""
     detail: bool
@@ -45,16 +46,19 @@ class Tables(NamedTuple):
     powers: dict[int, Tensor]
     """For each passive factor (horizon * states, states): its transitions to every depth at once."""
     outcome: dict[tuple[int, int], Tensor]
-    """For each set and number of leading factors that are contracted first: (other states * columns, their states)."""
+    """For each set and number of leading factors that are contracted first: (other states * columns, their
+    states)."""
     fused: dict[int, Tensor]
-    """For each set whose last step is fused with the last transition: (actions * columns, previous states)."""
+    """For each set whose last step is fused with the last transition: (actions * columns, previous
+    states)."""
     novelty: dict[int, Tensor]
     """For each factor (actions, previous): minus the weighted information about B."""
 
 
 def lay_out(model: GenerativeModel, horizon: int, objective: Objective, information: Information,
             detail: bool) -> Layout:  # fmt: skip
-    """Group modalities by the factors they depend on. `joint`: those that share a factor have one joint outcome."""
+    """Group modalities by the factors they depend on. `joint`: those that share a factor have one joint
+    outcome."""
     groups: list[tuple[set[int], list[int]]] = []
     for m, factors in enumerate(model.modality_factors):
         joined = (set(factors), [m])
@@ -76,10 +80,15 @@ def make_tables(model: GenerativeModel, prefixes: Prefixes, layout: Layout, obje
     transition, slices, powers, outcome, fused, novelty = {}, {}, {}, {}, {}, {}
     for f, b in enumerate(model.B):
         k = len(model.parents_of[f])
-        moves = b.reshape(len(b), prod(b.shape[1 : 1 + k]), -1).permute(2, 0, 1)  # (actions, states, previous)
+        moves = b.reshape(len(b), prod(b.shape[1 : 1 + k]), -1).permute(
+            2, 0, 1
+        )  # (actions, states, previous)
         transition[f] = moves.flatten(0, 1).contiguous()
         if model.pB is not None and objective.parameters:
-            novelty[f] = -(1 if layout.detail else objective.parameters) * information_B(model, f).contiguous()
+            novelty[f] = (
+                -(1 if layout.detail else objective.parameters)
+                * transition_information(model, f).contiguous()
+            )
         for t, depth in enumerate(prefixes.transitions):
             if depth[f].method == "each" and f not in prefixes.passive:
                 slices[t, f] = moves[depth[f].actions]
@@ -123,7 +132,8 @@ def _outcomes(model: GenerativeModel, layout: Layout, s: int, order: tuple[int, 
             c = torch.log_softmax(_preference(model.C[m], m, horizon, time, layout.over_time), -1)
             utility = utility + torch.tensordot(c, a, ([1], [0]))
             if model.pA is not None and objective.parameters:
-                novelty = novelty + _aligned(information_A(model, m)[None], model.modality_factors[m], order)[0]
+                gain = likelihood_information(model, m)[None]
+                novelty = novelty + _aligned(gain, model.modality_factors[m], order)[0]
         columns.append(joint.expand(-1, *sizes))
     if layout.detail:
         linear = [ambiguity[None], novelty[None], utility]
@@ -140,13 +150,15 @@ def _preference(c: Tensor, m: int, horizon: int, time: int, over_time: bool) -> 
         return c.expand(horizon if over_time else 1, -1)
     if len(c) < time + horizon:
         raise ValueError(
-            f"C[{m}] has {len(c)} rows over time and planning {horizon} steps from {time} takes {time + horizon}"
+            f"C[{m}] has {len(c)} rows over time and planning {horizon} steps from {time} "
+            f"takes {time + horizon}"
         )
     return c[time : time + horizon]
 
 
 def _aligned(table: Tensor, factors: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
-    """(event, *states of factors) with the factors as in `order`, an axis of one for those it does not depend on."""
+    """(event, *states of factors) with the factors as in `order`, an axis of one for those it does not
+    depend on."""
     present = [f for f in order if f in factors]
     table = table.permute(0, *(1 + factors.index(f) for f in present))
     sizes = dict(zip(present, table.shape[1:], strict=True))

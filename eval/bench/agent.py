@@ -23,10 +23,10 @@ GAMMA = 16.0
 SHORTEST = 2e-3
 """Seconds of one measurement: faster calls are made several times in a row."""
 NOTE = (
-    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states and 100 outcomes where not said "
-    "otherwise; ours: information per modality as pymdp's, the faster of eager and torch.compile (mode); peer: "
-    "inferactively-pymdp jitted, the faster of agent closed over and as argument; limit_ms: products, logarithms and "
-    "large tables read at the rates measured in this run; share: limit_ms / ours_ms"
+    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states and 100 outcomes where not "
+    "said otherwise; ours: information per modality as pymdp's, the faster of eager and torch.compile; peer: "
+    "inferactively-pymdp jitted, the faster of agent closed over and as argument; limit_ms: products, "
+    "logarithms and large tables read at the rates measured in this run; share: limit_ms / ours_ms"
 )
 Call = Callable[[], Any]
 
@@ -50,7 +50,8 @@ def measure(
     slowest: float = 30.0,
     say: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
-    """Every case: planning, perception, then a million policies. `slowest`: seconds of rounds for one case."""
+    """Every case: planning, perception, then a million policies. `slowest`: seconds of rounds for one
+    case."""
     torch.set_num_threads(1)
     say("rates of this processor")
     rates = Rates.measure()
@@ -75,7 +76,14 @@ def measure(
 
 
 def _planning(
-    name: str, batch: int, seed: int, modes: Sequence[str], peer: Peer, rates: Rates, rounds: int, slowest: float
+    name: str,
+    batch: int,
+    seed: int,
+    modes: Sequence[str],
+    peer: Peer,
+    rates: Rates,
+    rounds: int,
+    slowest: float,
 ) -> dict[str, Any]:
     problem = PROBLEMS[name]
     plan = Plan.of(problem.model(seed), problem.policies(seed), information="per_modality")
@@ -99,16 +107,16 @@ def _planning(
     }
 
 
-def _perception(
-    name: str, batch: int, seed: int, peer: Peer, rounds: int, slowest: float
-) -> dict[str, Any]:
+def _perception(name: str, batch: int, seed: int, peer: Peer, rounds: int, slowest: float) -> dict[str, Any]:
     problem = PROBLEMS[name]
     model, obs = problem.model(seed), problem.observations(batch, seed)
     # Several factors: as many sweeps of coordinate ascent as the peer makes of its fixed point, none skipped.
     method = "exact" if len(problem.states) == 1 else "mean_field"
     ours = {"eager": lambda: infer_states(model, obs, method=method, iterations=16, tolerance=0.0)}
     shape = f"{len(problem.states)} factors" if len(problem.states) > 1 else "64 states, 100 outcomes"
-    return _row(f"state inference: {shape}, batch {batch}", ours, peer.perception, rounds, slowest) | {"limit_ms": None}
+    return _row(f"state inference: {shape}, batch {batch}", ours, peer.perception, rounds, slowest) | {
+        "limit_ms": None
+    }
 
 
 def _row(
@@ -147,6 +155,6 @@ def _million() -> dict[str, Any]:
     found = json.loads(done.stdout.splitlines()[-1])
     return {
         "case": "1,000,000 policies: 10 actions, 6 steps, batch 1", "ours_ms": found["ms"], "peer": None,
-        "peer_ms": None, "speedup_vs_pymdp": None, "limit_ms": None, "mode": "eager", "peak_mb": found["peak_mb"],
-        "of_that_imports_mb": found["before_mb"],
+        "peer_ms": None, "speedup_vs_pymdp": None, "limit_ms": None, "mode": "eager",
+        "peak_mb": found["peak_mb"], "of_that_imports_mb": found["before_mb"],
     }  # fmt: skip

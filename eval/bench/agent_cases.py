@@ -1,4 +1,5 @@
-"""Planning problems of the agent's bench: random models of fixed shapes, and beliefs and observations for them."""
+"""Planning problems of the agent's bench: random models of fixed shapes, and beliefs and observations for
+them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,8 +63,12 @@ PROBLEMS = {
     "10,000 policies": Problem("10,000 policies: 10 actions, 4 steps", (64,), (100,), (10,), 4),
     "sampled": Problem("1,000 random policies of 4 steps: 10 actions", (64,), (100,), (10,), 4, 1000),
     "unrelated": Problem("1,000 unrelated actions of one step", (64,), (100,), (1000,), 1),
-    "4 factors": Problem("4 factors x 10 states, 1,024 policies of 5 steps", (10,) * 4, (10,) * 3, (4, 1, 1, 1), 5),
-    "2 controls": Problem("4 factors, 2 of them controlled, 1,024 policies", (10,) * 4, (10,) * 3, (2, 2, 1, 1), 5),
+    "4 factors": Problem(
+        "4 factors x 10 states, 1,024 policies of 5 steps", (10,) * 4, (10,) * 3, (4, 1, 1, 1), 5
+    ),
+    "2 controls": Problem(
+        "4 factors, 2 of them controlled, 1,024 policies", (10,) * 4, (10,) * 3, (2, 2, 1, 1), 5
+    ),
 }
 CASES = tuple(
     (name, batch)

@@ -1,4 +1,5 @@
-"""What a processor's rates allow: multiplications, logarithms and bytes, counted in the very call that is timed."""
+"""What a processor's rates allow: multiplications, logarithms and bytes, counted in the very call that is
+timed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -17,7 +17,9 @@ class Peer:
 
     def __init__(self, problem: Problem, batch: int, seed: int, gamma: float) -> None:
         # Read when XLA starts: one thread, as ours.
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+        os.environ.setdefault(
+            "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        )
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         try:
             import equinox
@@ -30,7 +32,8 @@ class Peer:
         agent = Agent(
             A=_arrays(model.A), B=_arrays(model.B), C=[_log_softmax(c) for c in _arrays(model.C)],
             D=_arrays(model.D), A_dependencies=every, num_controls=list(problem.actions),
-            policies=jax.numpy.asarray(problem.policies(seed).numpy()), gamma=gamma, batch_size=batch, num_iter=16,
+            policies=jax.numpy.asarray(problem.policies(seed).numpy()), gamma=gamma, batch_size=batch,
+            num_iter=16,
         )  # fmt: skip
         qs = [jax.numpy.asarray(q.numpy())[:, None] for q in problem.beliefs(batch, seed)]
         obs = [jax.numpy.asarray(o.numpy())[:, None] for o in problem.observations(batch, seed)]
