@@ -166,11 +166,11 @@ def test_one_who_knows_that_a_cue_will_be_used_asks_where_a_fixed_plan_gambles()
     planners: dict[str, Planner] = {
         "fixed": Exhaustive(policies=2),
         "reacting": Sophisticated(search),
-        "sampled": MonteCarlo(search, simulations=200, generator=torch.Generator().manual_seed(0)),
+        "sampled": MonteCarlo(search, simulations=100, generator=torch.Generator().manual_seed(0)),
     }
 
     records = {
-        name: rollout(Agent(world.model(), planner, batch=6), world, 2, torch.Generator().manual_seed(1))
+        name: rollout(Agent(world.model(), planner, batch=2), world, 2, torch.Generator().manual_seed(1))
         for name, planner in planners.items()
     }
 
