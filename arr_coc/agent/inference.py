@@ -51,7 +51,8 @@ def infer_states(
 ) -> Beliefs:
     """The posterior marginal of each factor: `infer_posterior` without its free energy.
 
-    `prior`: what was predicted from the step before, D if there was none.
+    `prior`: what was predicted from the step before, D if there was none. `obs` is taken as it is:
+    `check_observations` checks it where it comes in.
     """
     # One factor, one outcome: Bayes' rule in four operations, without logarithms. Others are none the slower.
     if model.A_factors == ((0,),) and len(model.D) == 1 and len(obs) == 1 and method != "mean_field":
@@ -59,7 +60,11 @@ def infer_states(
         if o is not None and not o.is_floating_point():
             joint = _likelihood(model, o) * (model.D[0] if prior is None else prior[0])
             return (joint / joint.sum(-1, keepdim=True),)
-    return infer_posterior(model, obs, prior, method, iterations, tolerance, soft).qs
+    terms = log_likelihood(model, obs, soft)
+    prior = start(model, _batch(obs)) if prior is None else prior
+    if _is_exact(model, terms, method):
+        return _exact(terms, prior).qs
+    return ascend(terms, prior, prior, iterations, tolerance)
 
 
 def infer_posterior(
@@ -79,10 +84,9 @@ def infer_posterior(
     """
     terms = log_likelihood(model, obs, soft)
     prior = start(model, _batch(obs)) if prior is None else prior
-    if method == "mean_field" or (method == "auto" and not _is_cheap(model, terms)):
-        qs = ascend(terms, prior, prior, iterations, tolerance)
-        return _of(qs, terms, prior)
-    return _exact(terms, prior)
+    if _is_exact(model, terms, method):
+        return _exact(terms, prior)
+    return _of(ascend(terms, prior, prior, iterations, tolerance), terms, prior)
 
 
 def free_energy(
@@ -120,7 +124,9 @@ def _of(qs: Beliefs, terms: Sequence[Term], prior: Beliefs) -> Posterior:
     return Posterior(qs, complexity - accuracy, accuracy)
 
 
-def _is_cheap(model: GenerativeModel, terms: Sequence[Term]) -> bool:
+def _is_exact(model: GenerativeModel, terms: Sequence[Term], method: Method) -> bool:
+    if method != "auto":
+        return method == "exact"
     observed = {term.factors for term in terms}
     return all(
         prod(model.n_states[f] for f in group) <= JOINT_LIMIT or group in observed
@@ -160,6 +166,6 @@ def _likelihood(model: GenerativeModel, o: Tensor) -> Float[Tensor, "batch state
 
 
 def _seen_or_not(model: GenerativeModel) -> Tensor:
-    a = model.A[0].clamp_min(TINY)
+    a = model.A[0].clamp_min(max(TINY, torch.finfo(model.dtype).tiny))
     axis = 0 if model.batch is None else 1
     return torch.cat([a, torch.ones_like(a.narrow(axis, 0, 1))], dim=axis)
