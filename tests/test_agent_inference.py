@@ -316,6 +316,7 @@ def test_float32_agrees_with_float64() -> None:
     ("obs", "message"),
     [
         ((torch.tensor([0]),), "2 modalities, got 1"),
+        ((torch.tensor([1], dtype=torch.int16), None), r"obs\[0\] must be int32, int64 or floating point"),
         ((torch.tensor([4]), None), r"obs\[0\] must be in 0..3, or -1"),
         ((torch.tensor([-2]), None), r"obs\[0\] must be in 0..3, or -1"),
         ((None, torch.tensor([[0.5, 0.5]])), r"obs\[1\] must have 3 weights"),

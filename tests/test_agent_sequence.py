@@ -117,7 +117,7 @@ def test_when_the_world_is_known_all_schemes_know_it() -> None:
 
 def test_marginal_messages_settle_where_past_and_future_have_equal_say() -> None:
     model, obs, actions = episode(replace(TWO, A_factors=((0,), (1,))))
-    window = marginal_messages(model, obs, actions, iterations=400)
+    window = marginal_messages(model, obs, actions, iterations=200)
     q, b, o, t = window.qs[0], model.B[0], obs[0], 1
     forward = (b[:, :, actions[1, 0, 0]] @ q[1, 0]).log()
     back = b[:, :, actions[1, 1, 0]].T
@@ -206,7 +206,10 @@ def test_gradients_over_time_are_those_of_finite_differences(world: World) -> No
         smoothed = smooth_states(learned, obs, actions, prior)
         filtered = filter_states(learned, obs, actions, prior)
         window = variational_messages(learned, obs, actions, prior, iterations=2, tolerance=0.0)
-        out = [*smoothed.qs, *smoothed.pairs, smoothed.F, *filtered.qs, filtered.F, *window.qs, window.F]
+        first = tuple(q[:, 0] for q in filtered.qs)
+        bound = window_free_energy(learned, obs, actions, filtered.qs, prior)
+        out = [*predict_obs(learned, first), *predict_states(learned, first, actions[:, 0]), bound]
+        out += [*smoothed.qs, *smoothed.pairs, smoothed.F, *filtered.qs, filtered.F, *window.qs, window.F]
         if world is not COUPLED:
             marginal = marginal_messages(learned, obs, actions, prior, iterations=2)
             out += [*marginal.qs, marginal.F]

@@ -89,6 +89,9 @@ def check_observations(model: GenerativeModel, obs: Sequence[Observation]) -> No
                 raise ValueError(f"obs[{m}] must have {size} weights on its last axis, got {o.shape[-1]}")
             if not bool((o >= 0).all()):
                 raise ValueError(f"obs[{m}] must have weights of at least 0, got {o.min().item()}")
+        elif o.dtype not in (torch.int32, torch.int64):
+            # Bytes and booleans would be taken as a mask.
+            raise ValueError(f"obs[{m}] must be int32, int64 or floating point, got {o.dtype}")
         elif o.numel() and not bool(((o >= -1) & (o < size)).all()):
             raise ValueError(
                 f"obs[{m}] must be in 0..{size - 1}, or -1 where not observed, "

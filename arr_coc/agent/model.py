@@ -30,7 +30,7 @@ class GenerativeModel:
     C: Tensors
     """For modality m: (obs_m,) or (time, obs_m), log-preferences up to a constant, in nats."""
     D: Tensors
-    """For factor f: (states_f,), the state at the start. Default: uniform."""
+    """For factor f: (states_f,), the state at the start. Default, for a shared model: uniform."""
     E: Float[Tensor, "..."] | None
     """(policies,): habit, the prior over policies. Default: uniform."""
     A_factors: Indices

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arr_coc.agent.evidence import Observation, Soft, joint_log, log_likelihood
 from arr_coc.agent.inference import Method, infer_posterior, start
-from arr_coc.agent.maths import TINY, Beliefs, product
+from arr_coc.agent.maths import Beliefs, product
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.predict import predict_states, transition
 
@@ -107,7 +107,7 @@ def smooth_states(
     predicted = product(prior)
     for t in range(steps + 1):
         weight = seen[t] * predicted
-        scale.append(weight.sum(1, keepdim=True).clamp_min(TINY))
+        scale.append(weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny))
         forward.append(weight / scale[t])
         if t < steps:
             predicted = (moves[t] @ forward[t][:, :, None])[:, :, 0]
