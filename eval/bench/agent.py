@@ -23,7 +23,7 @@ GAMMA = 16.0
 SHORTEST = 2e-3
 """Seconds of one measurement: faster calls are made several times in a row."""
 NOTE = (
-    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states and 100 outcomes where not "
+    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states, 100 outcomes where not "
     "said otherwise; ours: information per modality as pymdp's, the faster of eager and torch.compile; peer: "
     "inferactively-pymdp jitted, the faster of agent closed over and as argument; limit_ms: products, "
     "logarithms and large tables read at the rates measured in this run; share: limit_ms / ours_ms"

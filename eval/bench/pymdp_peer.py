@@ -45,7 +45,7 @@ class Peer:
         given = equinox.filter_jit(lambda agent, qs: agent.infer_policies(qs))
         given_states = equinox.filter_jit(lambda agent, obs, prior: agent.infer_states(obs, prior))
         wait = jax.block_until_ready
-        # Closing over the agent makes its tensors constants, which XLA folds: for minutes where they are large.
+        # Closed over, the agent's tensors are constants, which XLA folds: for minutes where they are large.
         small = sum(x.nbytes for x in (*agent.A, *agent.B)) < LARGE
         self.planning: dict[str, Call] = {
             "as argument": lambda: wait(given(agent, qs)),
