@@ -150,16 +150,16 @@ def agent(
     out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
 ) -> None:
     """Planning and perception of the agent core beside jitted pymdp, one thread, CPU time."""
+    from arr_coc.eval.atomic import write_json
     from arr_coc.eval.bench.agent import measure, place
     from arr_coc.eval.terminal import show_agent_bench
 
     path = place(out)
     modes = ("eager", "compiled") if compiled else ("eager",)
     with console.status("starting") as status:
-        results = measure(rounds, seed, modes=modes, say=status.update)
-    from arr_coc.eval.atomic import write_json
-
-    write_json(path, results)
+        results = measure(
+            rounds, seed, modes=modes, say=status.update, save=lambda found: write_json(path, found)
+        )
     show_agent_bench(results, console)
     console.print(f"written: {path}", soft_wrap=True)
 

@@ -78,10 +78,17 @@ def test_five_hundred_models_agree_with_pymdp_and_joint_information_differs_by_t
     joint = infer_policies(Plan.of(both, policies), qs, 2.0)
 
     agent = Agent(
-        A=_arrays(both.A), B=_arrays(both.B), D=_arrays(both.D),
-        C=[jax.nn.log_softmax(c) for c in _arrays(both.C)], E=_array(E), A_dependencies=[list(f) for f in shape.A_factors], num_controls=list(shape.actions),
-        policies=_array(policies), gamma=2.0, batch_size=EACH,
-    )  # fmt: skip
+        A=_arrays(both.A),
+        B=_arrays(both.B),
+        C=[jax.nn.log_softmax(c) for c in _arrays(both.C)],
+        D=_arrays(both.D),
+        E=_array(E),
+        A_dependencies=[list(f) for f in shape.A_factors],
+        num_controls=list(shape.actions),
+        policies=_array(policies),
+        gamma=2.0,
+        batch_size=EACH,
+    )
     their_q_pi, neg_efe = jax.jit(lambda q: agent.infer_policies(q))([_array(q)[:, None] for q in qs])
     assert_close(G, -torch.from_numpy(np.array(neg_efe)), rtol=0.0, atol=1e-5)
     assert_close(q_pi, torch.from_numpy(np.array(their_q_pi)), rtol=0.0, atol=1e-5)
@@ -105,11 +112,22 @@ def test_inductive_inference_and_novelty_of_known_states_agree_with_pymdp() -> N
     G = infer_policies(plan, qs).G
 
     agent = Agent(
-        A=_arrays(model.A), B=_arrays(model.B), D=_arrays(model.D),
-        C=[jax.nn.log_softmax(_array(model.C[0]))], pA=_arrays(model.pA), pB=_arrays(model.pB), H=[_array(aim)], use_inductive=True, inductive_depth=4,
-        inductive_threshold=0.2, inductive_epsilon=1e-2, use_param_info_gain=True, policy_len=3, batch_size=4,
+        A=_arrays(model.A),
+        B=_arrays(model.B),
+        C=[jax.nn.log_softmax(_array(model.C[0]))],
+        D=_arrays(model.D),
+        pA=_arrays(model.pA),
+        pB=_arrays(model.pB),
+        H=[_array(aim)],
+        use_inductive=True,
+        inductive_depth=4,
+        inductive_threshold=0.2,
+        inductive_epsilon=1e-2,
+        use_param_info_gain=True,
+        policy_len=3,
+        batch_size=4,
         num_controls=[3],
-    )  # fmt: skip
+    )
     neg_efe = agent.infer_policies([_array(qs[0])[:, None]])[1]
     assert_close(G, -torch.from_numpy(np.array(neg_efe)), rtol=0.0, atol=1e-9)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import reduce
 from math import prod
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -40,7 +41,8 @@ def merged(model: GenerativeModel) -> GenerativeModel:
     for action in all_policies(model.n_actions, 1)[:, 0].tolist():
         moves = model.A[0].new_ones(1, states)
         for f, b in enumerate(model.B):
-            b = b[(..., *(action[c] for c in model.controls_of[f]))]
+            done: list[Any] = [..., *(action[c] for c in model.controls_of[f])]
+            b = b[tuple(done)]
             given = _by_joint_state(b, model.parents_of[f], every)
             moves = (moves[:, None] * given).flatten(0, 1)
         slices.append(moves)
@@ -59,7 +61,8 @@ def joint_likelihood(model: GenerativeModel) -> Float[Tensor, "outcomes states"]
 
 
 def _by_joint_state(p: Tensor, factors: Sequence[int], every: Tensor) -> Tensor:
-    """(event, *states of `factors`) as (event, joint states); `every` lists these: (joint states, factors)."""
+    """(event, *states of `factors`) as (event, joint states), which `every` lists: (states, factors)."""
     if not factors:
         return p[:, None].expand(-1, len(every))
-    return p[(slice(None), *(every[:, f] for f in factors))]
+    states: list[Any] = [slice(None), *(every[:, f] for f in factors)]
+    return p[tuple(states)]

@@ -8,9 +8,11 @@ from torch.nn.functional import linear
 LARGE = 1_000_000
 """Multiplications from which oneDNN wins: below, its call costs more than it saves."""
 
-_library = torch.library.Library("arr_coc_agent", "DEF")
-_library.define("dense(Tensor x, Tensor weight) -> Tensor")
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+_library = torch.library.Library("arr_coc_agent", "DEF")  # type: ignore[no-untyped-call]
+_library.define("dense(Tensor x, Tensor weight) -> Tensor")  # type: ignore[no-untyped-call]
+_ONEDNN: bool = torch.backends.mkldnn.is_available() and hasattr(  # type: ignore[no-untyped-call]
+    torch.ops.mkldnn, "_linear_pointwise"
+)
 
 
 def _dense(x: Tensor, weight: Tensor) -> Tensor:
@@ -20,7 +22,7 @@ def _dense(x: Tensor, weight: Tensor) -> Tensor:
     return y
 
 
-_library.impl("dense", _dense, "CPU")
+_library.impl("dense", _dense, "CPU")  # type: ignore[no-untyped-call]
 torch.library.register_fake(
     "arr_coc_agent::dense", lambda x, weight: x.new_empty(*x.shape[:-1], weight.shape[0])
 )

@@ -142,8 +142,8 @@ def _contract(
     *blocks, last = program.prefixes.blocks[t][s] or (None,)
     n = len(x[0])
     if last is None:  # no policy makes a difference
-        table = shared[:, t] if shared is not None else tables.outcome[s, 0][:, 0].expand(n, -1)
-        return _value(program, t, s, table[:, None])
+        constant = shared[:, t] if shared is not None else tables.outcome[s, 0][:, 0].expand(n, -1)
+        return _value(program, t, s, constant[:, None])
     table = (
         None if shared is None else shared[:, t, None]
     )  # (batch, rows, states of the blocks to come * columns)
@@ -170,7 +170,7 @@ def _apply(beliefs: Tensor, table: Tensor | None, weight: Tensor | None) -> Tens
     if table is None:
         assert weight is not None
         return product(beliefs, weight)[:, None]
-    table = table.unflatten(2, (beliefs.shape[2], -1))
+    table = table.reshape(*table.shape[:2], beliefs.shape[2], -1)
     if table.shape[1] == 1:
         return torch.bmm(beliefs, table[:, 0])[:, None]
     return beliefs[:, None] @ table
@@ -181,7 +181,7 @@ def _fused(program: Program, weight: Tensor, t: int, s: int, parents: Tensor) ->
     width = program.outcomes[s] + program.layout.linear
 
     def values(some: Tensor) -> Tensor:
-        return _value(program, t, s, product(some, weight).unflatten(2, (-1, width)))
+        return _value(program, t, s, product(some, weight).view(*some.shape[:2], -1, width))
 
     size = max(1, program.chunk // (len(parents) * len(weight)))
     return _in_chunks(values, parents, size, 1).flatten(1, 2)
@@ -191,11 +191,9 @@ def _in_chunks(values: Callable[[Tensor], Tensor], nodes: Tensor, size: int, dim
     if nodes.shape[1] <= size:
         return values(nodes)
     again = torch.is_grad_enabled()
+    parts = [nodes[:, i : i + size] for i in range(0, nodes.shape[1], size)]
     return torch.cat(
-        [
-            checkpoint(values, some, use_reentrant=False) if again else values(some)
-            for some in nodes.split(size, 1)
-        ],
+        [checkpoint(values, some, use_reentrant=False) if again else values(some) for some in parts],
         dim,
     )
 
@@ -217,7 +215,8 @@ def _negentropy(p: Tensor) -> Tensor:
     p = p.to(_wide(p.dtype))
     if torch.compiler.is_compiling() or torch.is_autocast_enabled(p.device.type):
         return (p * log_stable(p)).sum(-1)
-    return torch.linalg.vecdot(p, log_stable(p))
+    value: Tensor = torch.linalg.vecdot(p, log_stable(p))
+    return value
 
 
 def _wide(dtype: torch.dtype) -> torch.dtype:

@@ -36,10 +36,10 @@ def share(
         for f in range(n_factors):
             sizes = [n_actions[c] for c in B_controls[f]]
             action = _ravel([policies[:, t, c] for c in B_controls[f]], sizes, zero)
-            own, own_ns = [ids[g] for g in B_factors[f]], [ns[g] for g in B_factors[f]]
-            joint, m = distinct(own, own_ns, zero)
+            given, given_ns = [ids[g] for g in B_factors[f]], [ns[g] for g in B_factors[f]]
+            joint, m = distinct(given, given_ns, zero)
             states = n_states[f] if n_states else 1
-            step, id_, pair = _transition(joint, m, action, prod(sizes), own, own_ns, states)
+            step, id_, pair = _transition(joint, m, action, prod(sizes), given, given_ns, states)
             steps.append(step)
             new_ids.append(id_)
             new_ns.append(len(step.actions))

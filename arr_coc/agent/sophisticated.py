@@ -113,8 +113,8 @@ def _expand(tree: Tree, beliefs: Tensor, gamma: Tensor, depth: int) -> Tensor:
     actions, states = tree.moves.shape[:2]
     held = max(1, HELD // (actions * (len(tree.weights) + states)))
     if len(beliefs) > held:
-        parts = zip(beliefs.split(held), gamma.split(held), strict=True)
-        return torch.cat([_expand(tree, some, g, depth) for some, g in parts])
+        parts = [slice(i, i + held) for i in range(0, len(beliefs), held)]
+        return torch.cat([_expand(tree, beliefs[part], gamma[part], depth) for part in parts])
     search, plan = tree.search, tree.steps[min(depth, len(tree.steps) - 1)]
     now = infer_policies(plan, (beliefs,)).G
     last = depth == search.horizon - 1

@@ -101,8 +101,9 @@ def make_tables(model: GenerativeModel, prefixes: Prefixes, layout: Layout, obje
     for s, order in enumerate(prefixes.orders):
         table = _outcomes(model, layout, s, order, prefixes.horizon, objective, time)  # (columns, *states)
         passive = sum(f in prefixes.passive for f in order)
-        for depth in prefixes.blocks:
-            first = passive or (len(depth[s][0].factors) if depth[s] else 0)
+        for at_depth in prefixes.blocks:
+            blocks = at_depth[s]
+            first = passive or (len(blocks[0].factors) if blocks else 0)
             if (s, first) not in outcome:
                 states = table.shape[1:]
                 flat = table.reshape(len(table), prod(states[:first]), prod(states[first:]))

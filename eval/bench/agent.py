@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from arr_coc.agent.inference import infer_states
+from arr_coc.agent.inference import Method, infer_states
 from arr_coc.agent.planning import Plan, compiled, infer_policies
 from arr_coc.eval.bench.agent_cases import CASES, PROBLEMS
 from arr_coc.eval.bench.limits import Counted, Rates
@@ -23,7 +23,7 @@ GAMMA = 16.0
 SHORTEST = 2e-3
 """Seconds of one measurement: faster calls are made several times in a row."""
 NOTE = (
-    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states and 100 outcomes where not "
+    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states, 100 outcomes where not "
     "said otherwise; ours: information per modality as pymdp's, the faster of eager and torch.compile; peer: "
     "inferactively-pymdp jitted, the faster of agent closed over and as argument; limit_ms: products, "
     "logarithms and large tables read at the rates measured in this run; share: limit_ms / ours_ms"
@@ -49,30 +49,40 @@ def measure(
     modes: Sequence[str] = ("eager", "compiled"),
     slowest: float = 30.0,
     say: Callable[[str], None] = lambda what: None,
+    save: Callable[[dict[str, Any]], None] = lambda results: None,
 ) -> dict[str, Any]:
-    """Every case: planning, perception, then a million policies. `slowest`: seconds of rounds for one
-    case."""
+    """Every case: planning, perception, then a million policies.
+
+    `slowest`: seconds of rounds for one case. `save` is given what there is after every case.
+    """
     torch.set_num_threads(1)
     say("rates of this processor")
     rates = Rates.measure()
-    rows = []
+    rows: list[dict[str, Any]] = []
+    results = {
+        **environment(),
+        "seed": seed,
+        "rounds": rounds,
+        "note": NOTE,
+        "rates": {"gflops": rates.gflops, "log_ns": rates.log_ns, "gigabytes_per_s": rates.gigabytes},
+        "rows": rows,
+    }
     with torch.no_grad():
         for name, batch in cases:
             case = f"{PROBLEMS[name].name}, batch {batch}"
             say(case)
             peer = Peer(PROBLEMS[name], batch, seed, GAMMA)
             rows.append(_planning(name, batch, seed, modes, peer, rates, rounds, slowest))
+            save(results)
             if name in ("1,000 policies", "4 factors"):
                 say(f"state inference: {case}")
                 rows.append(_perception(name, batch, seed, peer, rounds, slowest))
+                save(results)
     if million:
         say("1,000,000 policies")
         rows.append(_million())
-    return {
-        **environment(), "seed": seed, "rounds": rounds, "note": NOTE,
-        "rates": {"gflops": rates.gflops, "log_ns": rates.log_ns, "gigabytes_per_s": rates.gigabytes},
-        "rows": rows,
-    }  # fmt: skip
+        save(results)
+    return results
 
 
 def _planning(
@@ -97,7 +107,7 @@ def _planning(
         infer_policies(plan, qs, GAMMA)
     row = _row(f"{problem.name}, batch {batch}", ours, peer.planning, rounds, slowest)
     limit = rates.limit_ms(counted)
-    G, neg_efe = ours["eager"]().G.numpy(), np.asarray(peer.planning["closed over"]()[1])
+    G, neg_efe = ours["eager"]().G.numpy(), np.asarray(peer.planning["as argument"]()[1])
     return row | {
         "limit_ms": limit,
         "share": limit / row["ours_ms"],
@@ -111,7 +121,7 @@ def _perception(name: str, batch: int, seed: int, peer: Peer, rounds: int, slowe
     problem = PROBLEMS[name]
     model, obs = problem.model(seed), problem.observations(batch, seed)
     # Several factors: as many sweeps of coordinate ascent as the peer makes of its fixed point, none skipped.
-    method = "exact" if len(problem.states) == 1 else "mean_field"
+    method: Method = "exact" if len(problem.states) == 1 else "mean_field"
     ours = {"eager": lambda: infer_states(model, obs, method=method, iterations=16, tolerance=0.0)}
     shape = f"{len(problem.states)} factors" if len(problem.states) > 1 else "64 states, 100 outcomes"
     return _row(f"state inference: {shape}, batch {batch}", ours, peer.perception, rounds, slowest) | {
@@ -123,7 +133,8 @@ def _row(
     case: str, ours: dict[str, Call], peers: dict[str, Call], rounds: int, slowest: float
 ) -> dict[str, Any]:
     calls = {("ours", k): call for k, call in ours.items()} | {("peer", k): call for k, call in peers.items()}
-    repeats, times = {}, {key: [] for key in calls}
+    repeats: dict[tuple[str, str], int] = {}
+    times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
     for key, call in calls.items():
         call()  # compiles
         started = process_time()
