@@ -138,6 +138,19 @@ def test_a_model_for_each_agent_and_a_shared_one_agree_over_time(world: World) -
 
 
 @every_world
+def test_over_time_too_weights_may_stand_for_an_index_and_none_for_never_observed(world: World) -> None:
+    model, obs, actions = episode(world)
+    weights = (*obs[:-1], torch.eye(world.obs[-1], dtype=torch.double)[obs[-1].clamp_min(0)])
+    seen = (*obs[:-1], obs[-1].clamp_min(0))
+    never = (*obs[:-1], torch.full_like(obs[-1], -1))
+    schemes = [filter_states, smooth_states, variational_messages]
+    for scheme in schemes + [marginal_messages] * (world is not COUPLED):
+        for own in (model, model.expand(2)):
+            assert_close(scheme(own, weights, actions).qs, scheme(own, seen, actions).qs)
+            assert_close(scheme(own, (*obs[:-1], None), actions).F, scheme(own, never, actions).F)
+
+
+@every_world
 def test_a_row_of_a_window_is_what_it_is_alone(world: World) -> None:
     model, obs, actions = episode(world, batch=3)
     schemes = [smooth_states, variational_messages] + [marginal_messages] * (world is not COUPLED)
