@@ -140,6 +140,30 @@ def prefill(
     console.print(f"written: {path}", soft_wrap=True)
 
 
+@bench.command()
+def agent(
+    rounds: Annotated[
+        int, Option(min=1, help="Rounds; each measures every form of every program once.")
+    ] = 11,
+    seed: Annotated[int, Option(help="Of the random models, beliefs and observations.")] = 0,
+    compiled: Annotated[bool, Option(help="Measure torch.compile too; takes minutes.")] = True,
+    out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
+) -> None:
+    """Planning and perception of the agent core beside jitted pymdp, one thread, CPU time."""
+    from arr_coc.eval.atomic import write_json
+    from arr_coc.eval.bench.agent import measure, place
+    from arr_coc.eval.terminal import show_agent_bench
+
+    path = place(out)
+    modes = ("eager", "compiled") if compiled else ("eager",)
+    with console.status("starting") as status:
+        results = measure(
+            rounds, seed, modes=modes, say=status.update, save=lambda found: write_json(path, found)
+        )
+    show_agent_bench(results, console)
+    console.print(f"written: {path}", soft_wrap=True)
+
+
 @app.command("list")
 def list_parts() -> None:
     """What there is: models, tasks, scorers, selectors, model families."""

@@ -110,6 +110,25 @@ def show_bench(results: dict[str, Any], console: Console) -> None:
     console.print(table)
 
 
+def show_agent_bench(results: dict[str, Any], console: Console) -> None:
+    """The agent core beside pymdp."""
+    table = Table(title=f"agent, CPU time, medians of {results['rounds']} rounds", box=SIMPLE_HEAD)
+    for name in ("case", "ms", "mode", "pymdp\nms", "times\nfaster", "share of\nlimit", "peak\nMB"):
+        table.add_column(name, justify="left" if name in ("case", "mode") else "right")
+    for row in results["rows"]:
+        peer, share = row["peer_ms"], row.get("share")
+        table.add_row(
+            row["case"],
+            f"{row['ours_ms']:.3g}",
+            row["mode"],
+            "" if peer is None else f"{peer:.4g}",
+            "" if peer is None else f"{row['speedup_vs_pymdp']:.3g}",
+            "" if share is None else _percent(share),
+            f"{row['peak_mb']:.0f}" if "peak_mb" in row else "",
+        )
+    console.print(table)
+
+
 def _paired(pairs: list[dict[str, Any]]) -> Table:
     table = Table(title="paired differences on the same items, in points", box=SIMPLE_HEAD)
     for name in ("method", "versus", "budget", "difference", "95 %"):
