@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers.masking_utils import create_masks_for_generate
 
 CACHE = "cache" if "cache" in inspect.signature(create_masks_for_generate).parameters else "past_key_values"
-"""What the installed transformers calls a key-value cache, as argument and as output: `cache` from 5.24 on."""
+"""What the installed transformers calls a key-value cache, in and out of a model: `cache` from 5.24 on."""
 
 
 @dataclass(frozen=True)
