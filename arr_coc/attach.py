@@ -28,7 +28,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
     A key-value cache that was pruned can be gone on with inside such a block only. With `prefill_chunk_size`
     every chunk is a prefill of its own, decided without the words that follow it.
     """
-    parts = _parts(model)
+    parts = parts_of(model)
     if parts.base in _ATTACHED:
         raise ValueError(
             f"this {type(parts.model).__name__} has an allocator attached already: leave the first `with` "
@@ -53,7 +53,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         yield prefill.trace
 
 
-def _parts(model: Any) -> Parts:
+def parts_of(model: Any) -> Parts:
     """Find in a model what its family says that there is."""
     inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
     if isinstance(inner, nn.Module) and not isinstance(inner, PreTrainedModel):
