@@ -1,5 +1,6 @@
 """GLM-4V: as Qwen2-VL, with its own marks around pictures; the frames of a film are pictures of their own."""
 
+from dataclasses import replace
 from typing import Any
 
 import transformers
@@ -7,7 +8,7 @@ import transformers
 from arr_coc.adapters.qwen2_vl import PATCH, ROPE, tiny_of
 from arr_coc.adapters.qwen3_vl import grids
 from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Tiny, decoder
-from arr_coc.family import FAMILIES, Family
+from arr_coc.family import FAMILIES, IMAGE, VIDEO, Family
 
 VISION: dict[str, Any] = {
     "depth": 2,
@@ -27,17 +28,25 @@ IDS = {
     "video_end_token_id": 15,
 }
 WHOLE_ROPE = ROPE | {"partial_rotary_factor": 1.0}
+MODALITIES = (IMAGE, replace(VIDEO, token_id="image_token_id"))
+"""The frames of a film stand in the prompt as pictures do."""
+
+
+def pictures_only(model: Any) -> Tiny:
+    """36 tokens a picture. A film's placeholders are those of pictures, so a batch has one or the other."""
+    tiny = tiny_of(model, ())
+    return replace(tiny, shown={"image": tiny.shown["image"]})
 
 
 def tiny() -> Tiny:
-    """See `qwen2_vl.tiny_of`; pictures only."""
+    """36 tokens a picture."""
     text = decoder("glm4v_text", head_dim=16, rope_parameters=WHOLE_ROPE)
     config = transformers.Glm4vConfig(
         vision_config=VISION,
-        text_config=decoder("glm4v_text", head_dim=16, rope_parameters=WHOLE_ROPE),
+        text_config=text,
         **IDS,
     )
-    return tiny_of(transformers.Glm4vForConditionalGeneration(config), ())
+    return pictures_only(transformers.Glm4vForConditionalGeneration(config))
 
 
-FAMILIES.add("glm4v", Family(grids=grids, tiny=tiny))
+FAMILIES.add("glm4v", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

@@ -2,15 +2,14 @@
 
 import transformers
 
-from arr_coc.adapters.glm4v import IDS, VISION, WHOLE_ROPE
-from arr_coc.adapters.qwen2_vl import tiny_of
+from arr_coc.adapters.glm4v import IDS, MODALITIES, VISION, WHOLE_ROPE, pictures_only
 from arr_coc.adapters.qwen3_vl import grids
 from arr_coc.adapters.tiny import Tiny, decoder
 from arr_coc.family import FAMILIES, Family
 
 
 def tiny() -> Tiny:
-    """See `qwen2_vl.tiny_of`; pictures only."""
+    """36 tokens a picture."""
     text = decoder(
         "glm4v_moe_text",
         head_dim=16,
@@ -23,7 +22,7 @@ def tiny() -> Tiny:
         first_k_dense_replace=1,
     )
     config = transformers.Glm4vMoeConfig(vision_config=VISION, text_config=text, **IDS)
-    return tiny_of(transformers.Glm4vMoeForConditionalGeneration(config), ())
+    return pictures_only(transformers.Glm4vMoeForConditionalGeneration(config))
 
 
-FAMILIES.add("glm4v_moe", Family(grids=grids, tiny=tiny))
+FAMILIES.add("glm4v_moe", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

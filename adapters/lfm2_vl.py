@@ -12,7 +12,7 @@ from arr_coc.family import FAMILIES, IMAGE, Family, Grids
 
 
 def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
-    """From `spatial_shapes`, in patches, of which the projector makes one token each few; not in generate()."""
+    """From `spatial_shapes`, in patches, of which the projector makes one token each few."""
     if inputs.get("spatial_shapes") is None:
         return None
     factor = config.downsample_factor

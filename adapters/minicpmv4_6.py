@@ -22,7 +22,7 @@ def strip(rows: list[list[dict[str, Tensor]]]) -> dict[str, Tensor]:
 
 
 def tiny() -> Tiny:
-    """9 tokens a picture."""
+    """36 tokens a picture."""
     config = transformers.MiniCPMV4_6Config(
         vision_config=tower("minicpmv4_6_vision", 96, num_hidden_layers=3),
         text_config=decoder("qwen3_5_text", **LINEAR),

@@ -65,9 +65,7 @@ def compacted(tiny: Tiny, inputs: Inputs, allocation: Any, bias: Tensor | None =
         whole = tiny.model(**inputs | positions(tiny, inputs)).logits
     given, seq = calls[0], whole.shape[1]
     at = given.get("position_ids")
-    at = (torch.arange(seq)[None] if at is None else at).reshape(
-        -1, *(1, seq) if at is None else at.shape[-2:]
-    )
+    at = torch.arange(seq)[None, None] if at is None else at.reshape(-1, *at.shape[-2:])
     for row, keep in enumerate(allocation.keep):
         own = at.expand(-1, len(whole), -1)[:, row : row + 1, keep]
         call = {
@@ -98,6 +96,8 @@ def merged(tiny: Tiny) -> float:
         visual = visual_of(tiny, inputs)[..., None]
 
         def swap(_: Any, args: Any, kwargs: Any) -> Any:
+            if kwargs["inputs_embeds"].shape != allocation.embeds.shape:
+                return None  # called by hand, with what is kept of it
             return args, kwargs | {
                 "inputs_embeds": torch.where(visual, allocation.embeds, kwargs["inputs_embeds"])
             }
