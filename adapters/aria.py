@@ -17,7 +17,7 @@ def tiny() -> Tiny:
         image_token_index=PICTURE,
         projector_patch_to_query_dict={144: 40},
     )
-    model = randomised(transformers.AriaForConditionalGeneration(config))
+    model = randomised(transformers.AriaForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 40)})
 
 

@@ -4,7 +4,7 @@ import transformers
 
 from arr_coc.adapters.glm4v import IDS, MODALITIES, VISION, WHOLE_ROPE, pictures_only
 from arr_coc.adapters.qwen3_vl import grids
-from arr_coc.adapters.tiny import Tiny, decoder
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
 
@@ -22,7 +22,7 @@ def tiny() -> Tiny:
         first_k_dense_replace=1,
     )
     config = transformers.Glm4vMoeConfig(vision_config=VISION, text_config=text, **IDS)
-    return pictures_only(transformers.Glm4vMoeForConditionalGeneration(config))
+    return pictures_only(randomised(transformers.Glm4vMoeForConditionalGeneration, config))
 
 
 FAMILIES.add("glm4v_moe", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

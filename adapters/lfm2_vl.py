@@ -35,7 +35,7 @@ def tiny() -> Tiny:
         text_config=decoder("lfm2", layer_types=["conv", "full_attention", "conv"], block_multiple_of=8),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.Lfm2VlForConditionalGeneration(config))
+    model = randomised(transformers.Lfm2VlForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (1, 144, 12)},
         36,

@@ -15,7 +15,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen3", head_dim=16),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.LightOnOcrForConditionalGeneration(config))
+    model = randomised(transformers.LightOnOcrForConditionalGeneration, config)
     return Tiny(model, {"image": picture(*IMAGE_48, image_sizes=SIZES)})
 
 

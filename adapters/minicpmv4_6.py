@@ -31,7 +31,7 @@ def tiny() -> Tiny:
         insert_layer_id=1,
         image_size=96,
     )
-    model = randomised(transformers.MiniCPMV4_6ForConditionalGeneration(config))
+    model = randomised(transformers.MiniCPMV4_6ForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (1, 3, 4, 4 * 576)}, 36, target_sizes=torch.tensor([[24, 24]], dtype=torch.int32)
     )

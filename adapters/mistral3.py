@@ -18,7 +18,7 @@ def tiny() -> Tiny:
         text_config=decoder("mistral", head_dim=16, sliding_window=None),
         image_token_index=PICTURE,
     )
-    model = randomised(transformers.Mistral3ForConditionalGeneration(config))
+    model = randomised(transformers.Mistral3ForConditionalGeneration, config)
     return Tiny(model, {"image": picture(*IMAGE_48, image_sizes=SIZES)})
 
 

@@ -25,7 +25,7 @@ def tiny() -> Tiny:
     config = transformers.VideoLlama3Config(
         vision_config=vision, text_config=decoder("qwen2"), image_token_id=PICTURE, video_token_id=CLIP
     )
-    model = randomised(transformers.VideoLlama3ForConditionalGeneration(config))
+    model = randomised(transformers.VideoLlama3ForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (36, 48)},
         36,
