@@ -7,7 +7,8 @@ from arr_coc.adapters.qwen3_vl import DEEPSTACK, FRAMES, PLANES, VISION, grids
 from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+EXPERTS = {"num_experts": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+"""All of them, or the least rounding may send a token to another one."""
 
 
 def tiny() -> Tiny:
