@@ -49,9 +49,10 @@ def main(path: Path | None, names: list[str]) -> None:
     """Family by family, so that a run that was stopped has left what it had."""
     table = json.loads(path.read_text()) if path and path.exists() else {"families": []}
     rows = {entry["model_type"]: entry for entry in table["families"] if entry["model_type"] in FAMILIES}
+    about = environment()
     for name in names or FAMILIES:
         rows[name] = row(name)
-        table = {**environment(), "seed": 0, "families": [rows[n] for n in FAMILIES if n in rows]}
+        table = {**about, "seed": 0, "families": [rows[n] for n in FAMILIES if n in rows]}
         if path:
             path.write_text(json.dumps(table, indent=2) + "\n")
     if not path:
