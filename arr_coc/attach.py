@@ -28,7 +28,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
     A key-value cache that was pruned can be gone on with inside such a block only. With `prefill_chunk_size`
     every chunk is a prefill of its own, decided without the words that follow it.
     """
-    parts = _parts(model)
+    parts = parts_of(model)
     if parts.base in _ATTACHED:
         raise ValueError(
             f"this {type(parts.model).__name__} has an allocator attached already: leave the first `with` "
@@ -41,6 +41,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
         for hook in (
+            parts.model.register_forward_pre_hook(prefill.guess, with_kwargs=True),
             parts.base.register_forward_pre_hook(prefill.note, with_kwargs=True),
             parts.decoder.register_forward_pre_hook(prefill.shorten, with_kwargs=True),
             parts.first_layer.register_forward_pre_hook(prefill.measure, with_kwargs=True),
@@ -53,7 +54,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         yield prefill.trace
 
 
-def _parts(model: Any) -> Parts:
+def parts_of(model: Any) -> Parts:
     """Find in a model what its family says that there is."""
     inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
     if isinstance(inner, nn.Module) and not isinstance(inner, PreTrainedModel):

@@ -23,6 +23,8 @@ class Prefix:
     """The columns really there; False at those that only pad a row which kept fewer tokens."""
     padded: bool
     """Whether `mask` may have a False: known without looking at the device."""
+    tail: int = 0
+    """Tokens at the end of every row that are all in the cache: the only ones that can be taken back."""
     bias: Float[Tensor, "batch physical"] | None = None
     """Log-precision of every column, added to its attention logits in nats; None: no bias."""
 
@@ -49,6 +51,22 @@ class Prefix:
                 "already: give a mask over the whole conversation, as without arr-coc, or none"
             )
         return torch.cat([self.mask, later], dim=1)
+
+    def shorter(self, tokens: int) -> "Prefix":
+        """Without its last tokens. Raises ValueError where some of them were never cached."""
+        if tokens > self.tail:
+            raise ValueError(
+                f"cannot crop {tokens} tokens of a pruned prompt, after whose last visual token there are "
+                f"{self.tail}: crop fewer, or go back to a copy.deepcopy from before the prompt"
+            )
+        end = self.physical - tokens
+        return replace(
+            self,
+            logical=self.logical - tokens,
+            mask=self.mask[:, :end],
+            tail=self.tail - tokens,
+            bias=None if self.bias is None else self.bias[:, :end],
+        )
 
     def select(self, rows: Int[Tensor, " chosen"]) -> "Prefix":
         """The same rows that the cache selects or reorders."""
@@ -82,11 +100,9 @@ class _TwoLengths:
         self.prefix = self.prefix.select(torch.arange(len(self.prefix.mask)).repeat_interleave(repeats))
 
     def crop(self, tokens_to_remove: int | Tensor) -> None:
-        if abs(tokens_to_remove) > self.get_query_offset() - self.prefix.physical:
-            raise ValueError(
-                f"cannot crop {abs(tokens_to_remove)} tokens: that reaches into a pruned prompt, of which "
-                "some were never cached; crop only generated tokens, or go back to a copy.deepcopy"
-            )
+        into = abs(tokens_to_remove) - (self.get_query_offset() - self.prefix.physical)
+        if into > 0:
+            self.prefix = self.prefix.shorter(int(into))
         super().crop(tokens_to_remove)  # type: ignore[misc]
 
     def reset(self) -> None:

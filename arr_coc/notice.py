@@ -31,8 +31,8 @@ class Notice:
         self._token_ids = {way: getattr(config, way.token_id) for way in family.modalities}
         self._prompt: tuple[Any, Tensor] | None = None
 
-    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
-        """None if the call shows no picture."""
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call | None:
+        """None if the call shows no picture. `guessed`: words at its end that are no part of the prompt."""
         inputs = self._signature.bind_partial(*args, **kwargs).arguments if args else kwargs
         encoded = inputs.get("mm_encoder_outputs") or {}
         # Only where pixels come in: a model may also *write* a placeholder, which is then a word like others.
@@ -49,6 +49,8 @@ class Notice:
         asked = None
         if ids is not None and inputs.get("past_key_values") is None:
             asked = self._continued(next(iter(shown.values())), ids)
+        if guessed:
+            asked = placeholders[0].shape[1] - guessed
         return Call(inputs, torch.stack(placeholders).any(0), asked)
 
     def _placeholder(

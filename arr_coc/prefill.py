@@ -47,10 +47,22 @@ class Prefill:
         self._call: Call | None = None
         self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
         self._seen = 0
+        self._guessed = 0
+
+    def guess(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
+        """Before the whole model: assisted generation lets guesses follow the prompt, in one and the same call.
+
+        They are no question and may be taken back. `generate` asks for the logits of all of them and of the
+        last word of the prompt, over a cache, with the pictures encoded: nothing else calls a model like that.
+        """
+        logits_to_keep = kwargs.get("logits_to_keep")
+        several = isinstance(logits_to_keep, int) and logits_to_keep > 1
+        generates = kwargs.get("mm_encoder_outputs") is not None and kwargs.get("past_key_values") is not None
+        self._guessed = logits_to_keep - 1 if several and generates else 0
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the base model."""
-        self._call = self._notice(args, kwargs)
+        self._call = self._notice(args, kwargs, self._guessed)
 
     def shorten(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
@@ -66,9 +78,10 @@ class Prefill:
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
         allocation = replace(allocation, keep=keep)
-        kept, real, lost = torch.stack(
+        tail = keep.flip(1).long().cumprod(1).sum(1)
+        kept, real, lost, tails = torch.stack(
             # The one host sync of shortening: how long the rows become is a shape.
-            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1)]
+            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1), tail]
         ).tolist()
         if any(lost):
             raise ValueError(
@@ -85,7 +98,8 @@ class Prefill:
             }
         cut = Cut.of(keep, max(kept))
         ragged = min(kept) != max(kept)
-        prefix = self._grown(kwargs.get("past_key_values"), cut, ragged, attention_mask, allocation)
+        grown = self._grown(kwargs.get("past_key_values"), cut, ragged, attention_mask, allocation)
+        prefix = replace(grown, tail=min(tails))
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
         # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
