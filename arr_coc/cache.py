@@ -5,12 +5,18 @@
 (physical length).
 """
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from transformers.masking_utils import create_masks_for_generate
+
+CACHE = "cache" if "cache" in inspect.signature(create_masks_for_generate).parameters else "past_key_values"
+"""What the installed transformers calls a key-value cache, in and out of a model: `cache` from 5.24 on."""
 
 
 @dataclass(frozen=True)
@@ -114,16 +120,21 @@ class _TwoLengths:
 _PRUNED: dict[type[Any], type[Any]] = {}  # one class for each: compiled code looks at the class
 
 
-def mark(past_key_values: Any, prefix: Prefix) -> None:
+def cache_in(named: Mapping[str, Any]) -> Any:
+    """The cache among the arguments or outputs of a model, under its old or its new name; None without."""
+    return next((named[name] for name in ("cache", "past_key_values") if named.get(name) is not None), None)
+
+
+def mark(past: Any, prefix: Prefix) -> None:
     """Tell a live cache what it holds. Its class is swapped, so that whoever has it goes on using it."""
-    if not isinstance(past_key_values, _TwoLengths):
-        plain = type(past_key_values)
+    if not isinstance(past, _TwoLengths):
+        plain = type(past)
         if plain not in _PRUNED:
             _PRUNED[plain] = type(f"Pruned{plain.__name__}", (_TwoLengths, plain), {})
-        past_key_values.__class__ = _PRUNED[plain]
-    past_key_values.prefix = prefix
+        past.__class__ = _PRUNED[plain]
+    past.prefix = prefix
 
 
-def prefix_of(past_key_values: Any) -> Prefix | None:
+def prefix_of(past: Any) -> Prefix | None:
     """What `mark` said, or None for a cache from which nothing was left out."""
-    return past_key_values.prefix if isinstance(past_key_values, _TwoLengths) else None
+    return past.prefix if isinstance(past, _TwoLengths) else None

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from arr_coc.cache import cache_in
 from arr_coc.family import Family
 
 
@@ -47,7 +48,7 @@ class Notice:
         ids = inputs.get("input_ids")
         placeholders = [self._placeholder(token_id, ids, inputs.get("inputs_embeds")) for token_id in shown]
         asked = None
-        if ids is not None and inputs.get("past_key_values") is None:
+        if ids is not None and cache_in(inputs) is None:
             asked = self._continued(next(iter(shown.values())), ids)
         if guessed:
             asked = placeholders[0].shape[1] - guessed

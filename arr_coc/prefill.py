@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from arr_coc.attention import Masks, precision_masks
-from arr_coc.cache import Prefix, mark, prefix_of
+from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of
 from arr_coc.cut import Cut
 from arr_coc.family import Family
 from arr_coc.layout import lay_out, positions_of
@@ -57,7 +57,7 @@ class Prefill:
         """
         logits_to_keep = kwargs.get("logits_to_keep")
         several = isinstance(logits_to_keep, int) and logits_to_keep > 1
-        generates = kwargs.get("mm_encoder_outputs") is not None and kwargs.get("past_key_values") is not None
+        generates = kwargs.get("mm_encoder_outputs") is not None and cache_in(kwargs) is not None
         self._guessed = logits_to_keep - 1 if several and generates else 0
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
@@ -98,7 +98,7 @@ class Prefill:
             }
         cut = Cut.of(keep, max(kept))
         ragged = min(kept) != max(kept)
-        grown = self._grown(kwargs.get("past_key_values"), cut, ragged, attention_mask, allocation)
+        grown = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
         prefix = replace(grown, tail=min(tails))
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
@@ -118,8 +118,9 @@ class Prefill:
         self.trace.append(replace(allocation, seen=self._seen))
         if cut is None:
             return None
-        if prefix is not None and output.past_key_values is not None:
-            mark(output.past_key_values, prefix)
+        past = cache_in(output)
+        if prefix is not None and past is not None:
+            mark(past, prefix)
         output.last_hidden_state = cut.back(output.last_hidden_state)
         return output
 
@@ -128,26 +129,25 @@ class Prefill:
         config: Any,
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
-        past_key_values: Any,
         is_first_iteration: bool = False,
         **others: Any,
     ) -> Any:
         """Stands in for `create_masks_for_generate`, which `generate` calls itself if the cache is static."""
         if is_first_iteration:
             return attention_mask  # `shorten` comes first; the decoder then makes its mask over what is left
-        prefix = prefix_of(past_key_values)
+        past = cache_in(others)
+        prefix = prefix_of(past)
         if prefix is not None:
-            width = past_key_values.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
+            width = past.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
             columns = prefix.columns(_padding(attention_mask), width)
             if prefix.bias is not None:
-                call = {"inputs_embeds": inputs_embeds, "past_key_values": past_key_values}
+                call = {"inputs_embeds": inputs_embeds, CACHE: past}
                 return self._mask(call, prefix, columns)
             attention_mask = columns
         return self.build_masks(
             config=config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             is_first_iteration=is_first_iteration,
             **others,
         )
@@ -218,7 +218,7 @@ class Prefill:
 
     def _follow(self, args: tuple[Any, ...], kwargs: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
         """A call that drops nothing: decoding, another question. Only its mask may have to change."""
-        past, attention_mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        past, attention_mask = cache_in(kwargs), kwargs.get("attention_mask")
         prefix = prefix_of(past)
         if past is None or prefix is None:
             return None
@@ -237,7 +237,7 @@ class Prefill:
     ) -> Int[Tensor, "batch columns"] | Masks | None:
         if prefix.bias is None:
             return None if columns is None else columns.long()
-        past = kwargs.get("past_key_values")
+        past = cache_in(kwargs)
         config = self.parts.model.config
         return precision_masks(self.build_masks, config, kwargs["inputs_embeds"], columns, past, prefix.bias)
 

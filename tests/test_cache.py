@@ -8,7 +8,7 @@ from transformers import DynamicCache, StaticCache
 
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
-from arr_coc.cache import Prefix, mark, prefix_of
+from arr_coc.cache import CACHE, Prefix, mark, prefix_of
 from tests.runs import ROWS, apart, generated, tiny_model
 from tests.stubs import Some
 
@@ -115,7 +115,7 @@ def test_a_static_cache_holds_what_was_kept_and_counts_what_was_shown() -> None:
     past = StaticCache(config=tiny.model.config.text_config, max_cache_len=120)
 
     with attached(tiny.model, Some()) as trace:
-        static = generated(tiny, inputs, past_key_values=past, disable_compile=True)
+        static = generated(tiny, inputs, **{CACHE: past}, disable_compile=True)
         dynamic = generated(tiny, inputs)
 
     assert max(map(apart, static.logits, dynamic.logits)) < 1e-4

@@ -8,6 +8,7 @@ import torch
 
 from arr_coc.adapters.tiny import Row, Tiny
 from arr_coc.attach import attached
+from arr_coc.cache import CACHE
 from tests.laws import CLOSE, law
 from tests.runs import ROWS, STEPS, apart, even, generated, joined, longer, positions
 from tests.stubs import Some, blind
@@ -58,9 +59,9 @@ def next_turn(tiny: Tiny) -> float:
         then = {name: value[..., n:] for name, value in at.items()}
         with attached(tiny.model, stub):
             once = tiny.model(**whole | at).logits[:, -1]
-            past = tiny.model(**one | start, use_cache=True).past_key_values
+            past = tiny.model(**one | start, use_cache=True)[CACHE]
             kept = deepcopy(past)
             turn = two | then | {"attention_mask": whole["attention_mask"]}
             for memory in (past, kept):
-                worst = max(worst, apart(tiny.model(**turn, past_key_values=memory).logits[:, -1], once))
+                worst = max(worst, apart(tiny.model(**turn, **{CACHE: memory}).logits[:, -1], once))
     return worst
