@@ -40,7 +40,7 @@ def encoded(model: Any, inputs: Mapping[str, Any]) -> Encoded:
     parts = parts_of(model)
     if "mm_encoder_outputs" not in inspect.signature(parts.model.forward).parameters:
         raise ValueError(
-            f"{type(parts.model).__name__} takes no encoded pictures (its forward has no mm_encoder_outputs): "
+            f"{type(parts.model).__name__} takes no encoded pictures (no mm_encoder_outputs in forward): "
             "give it the pixels with every question"
         )
     shown = [way for way in parts.family.modalities if inputs.get(way.pixels) is not None]

@@ -50,15 +50,14 @@ class Prefill:
         self._guessed = 0
 
     def guess(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
-        """Before the whole model: assisted generation lets guesses follow the prompt, in one and the same call.
+        """Before the whole model: assisted generation lets guesses follow the prompt, in the same call.
 
         They are no question and may be taken back. `generate` asks for the logits of all of them and of the
-        last word of the prompt, over a cache, with the pictures encoded: nothing else calls a model like that.
+        last word of the prompt, over a cache, with the pictures encoded: nothing else calls like that.
         """
-        logits_to_keep = kwargs.get("logits_to_keep")
-        several = isinstance(logits_to_keep, int) and logits_to_keep > 1
+        wanted = kwargs.get("logits_to_keep")
         generates = kwargs.get("mm_encoder_outputs") is not None and cache_in(kwargs) is not None
-        self._guessed = logits_to_keep - 1 if several and generates else 0
+        self._guessed = max(wanted - 1, 0) if isinstance(wanted, int) and generates else 0
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the base model."""

@@ -1,20 +1,23 @@
 """Every way to generate with a pruned prompt; the oracle computes each step anew, without a cache."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import jaxtyping
 import pytest
 import torch
 import transformers
 from torch import Tensor
+from torch._dynamo.utils import counters
 
 from arr_coc.adapters.tiny import PICTURE, Row, Tiny, decoder, randomised
 from arr_coc.attach import attached
+from arr_coc.cache import CACHE
 from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
 from tests.runs import ROWS, STEPS, Inputs, apart, even, generated, joined, longer, positions, tiny_model
@@ -166,8 +169,8 @@ def test_three_turns_each_with_a_picture_are_the_whole_conversation_at_once(tiny
             end = start + part["input_ids"].shape[1]
             place = {name: value[..., start:end] for name, value in at.items()}
             mask = {"attention_mask": whole["attention_mask"][:, :end]}
-            turn = tiny.model(**part | place | mask, past_key_values=past, use_cache=True)
-            past, start = turn.past_key_values, end
+            turn = tiny.model(**part | place | mask | {CACHE: past}, use_cache=True)
+            past, start = turn[CACHE], end
 
     assert apart(turn.logits[:, -1], once) < CLOSE
     assert past.get_query_offset() < past.get_seq_length() == whole["input_ids"].shape[1]
@@ -185,7 +188,7 @@ def test_a_chat_goes_on_after_an_answer_with_a_second_picture() -> None:
             "input_ids": torch.cat([answered.sequences, second["input_ids"]], 1),
             "pixel_values": second["pixel_values"],
         }
-        cached = generated(tiny, whole, past_key_values=answered.past_key_values)
+        cached = generated(tiny, whole, **{CACHE: answered[CACHE]})
         both = {"pixel_values": torch.cat([first["pixel_values"], second["pixel_values"]])}
         anew = generated(tiny, whole | both, use_cache=False)
 
@@ -198,11 +201,11 @@ def test_one_prompt_many_continuations_from_deep_copies_of_its_cache(tiny: Tiny)
     endings = [torch.tensor([[40, 41, 42]]), torch.tensor([[50, 51]])]
 
     with attached(tiny.model, Some(by_question=0)):
-        past = tiny.model(**inputs, use_cache=True).past_key_values
+        past = tiny.model(**inputs, use_cache=True)[CACHE]
         for ending in endings:
             more = longer(inputs, ending)
             text = {name: more[name] for name in ("input_ids", "attention_mask")}
-            run = generated(tiny, text, past_key_values=deepcopy(past))
+            run = generated(tiny, text, **{CACHE: deepcopy(past)})
 
             assert worst(run, recomputed(tiny, more, run.sequences[:, -STEPS:])) < CLOSE
             assert past.get_seq_length() == inputs["input_ids"].shape[1]
@@ -223,6 +226,85 @@ def test_a_sliding_window_counts_what_is_kept_with_and_without_a_cache(how: str)
     assert worst(static, oracle) < CLOSE
     full = tiny.model(**inputs | {"attention_mask": trace[0].keep.long()}).logits
     assert apart(run.logits[0], full[:, -1]) > 1e-3, "the window must bite, or this says nothing"
+
+
+@pytest.mark.parametrize("stub", [Some(), Some(precision=True)], ids=["kept", "weighed"])
+def test_the_compiled_decode_step_is_one_graph_without_a_break(
+    tiny: Tiny, stub: Some, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = tiny.inputs(ROWS)
+    how = transformers.CompileConfig(fullgraph=True, backend="aot_eager", mode=None)
+    how._compile_all_devices = True  # by default transformers compiles on accelerators only
+    monkeypatch.setattr(tiny.model.generation_config, "compile_config", how)
+    monkeypatch.setattr(
+        jaxtyping.config, "jaxtyping_disable", True
+    )  # the checks of this test run break graphs
+    torch._dynamo.reset()
+    counters.clear()
+
+    with attached(tiny.model, stub):
+        compiled = generated(tiny, inputs, cache_implementation="static")
+        plain = generated(tiny, inputs)
+
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    assert worst(compiled, plain.logits) < CLOSE
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"use_cache": False}], ids=str)
+def test_a_second_question_selects_anew_without_a_second_look(tiny: Tiny, options: dict[str, Any]) -> None:
+    first = tiny.inputs(ROWS)
+    # The same pictures, asked about with other words, one more of them.
+    other = longer(first, torch.randint(30, 310, (len(ROWS), 1), generator=torch.Generator().manual_seed(3)))
+    with attached(tiny.model, Some()) as trace:
+        plain = [generated(tiny, inputs, **options) for inputs in (first, other)]
+        with looks(tiny) as count:
+            seen = encoded(tiny.model, first)
+            twice = [generated(tiny, seen.question(inputs), **options) for inputs in (first, other, first)]
+
+    assert count.total() == 1
+    for run, oracle in zip(twice, [*plain, plain[0]], strict=True):
+        assert torch.equal(run.sequences, oracle.sequences)
+        assert worst(run, list(oracle.logits)) == 0
+    half = len(trace) // 5
+    assert not torch.equal(trace[0].budget, trace[half].budget), "the other question kept as much"
+
+
+def test_an_encoded_picture_is_taken_by_forward_as_the_pixels_are(tiny: Tiny) -> None:
+    inputs = tiny.inputs(ROWS)
+
+    with attached(tiny.model, Some()):
+        plain = tiny.model(**inputs).logits
+        seen = encoded(tiny.model, inputs)
+        with looks(tiny) as count:
+            again = [tiny.model(**seen.question(inputs)).logits for _ in range(2)]
+
+    assert count.total() == 0
+    assert torch.equal(again[0], plain)
+    assert torch.equal(again[1], plain)
+
+
+def test_a_film_is_encoded_like_a_picture() -> None:
+    tiny = tiny_model("qwen2_5_vl", "sdpa")
+    inputs = tiny.inputs([Row(5, (4, "video", 6)), Row(6, (2, "image", 3, "video", 5))])
+
+    with attached(tiny.model, Some()):
+        plain = generated(tiny, inputs)
+        again = generated(tiny, encoded(tiny.model, inputs).question(inputs))
+
+    assert worst(again, list(plain.logits)) == 0
+
+
+def test_encoding_nothing_is_an_error_that_says_what_was_expected(tiny: Tiny) -> None:
+    with pytest.raises(ValueError, match=r"no picture to encode: expected pixel_values.*got input_ids, att"):
+        encoded(tiny.model, tiny.inputs([Row(3, (7,))]))
+
+
+def test_a_model_that_takes_no_encoded_pictures_says_so(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llava.model, "forward", lambda input_ids, pixel_values: None)
+
+    with pytest.raises(ValueError, match=r"takes no encoded pictures.*pixels with every question"):
+        encoded(llava.model, llava.inputs(ROWS))
 
 
 WINDOW = 12
