@@ -138,3 +138,9 @@ def mark(past: Any, prefix: Prefix) -> None:
 def prefix_of(past: Any) -> Prefix | None:
     """What `mark` said, or None for a cache from which nothing was left out."""
     return past.prefix if isinstance(past, _TwoLengths) else None
+
+
+def width(past: Any, queries: int) -> int:
+    """Columns after so many more tokens; all that there is room for in a static cache."""
+    # The first layer may hold a sliding window only, and the whole sequence is longer.
+    return max(past.get_mask_sizes(queries, 0)[0], int(past.get_query_offset()) + queries)

@@ -57,6 +57,8 @@ class Cut:
                 chosen = kept[whole[where]]
                 new[planes] = [plane[chosen.to(plane.device)] for plane in whole[planes]]
                 new[where] = self.rows(whole[where]) & self.real
+        if "logits_to_keep" in whole:
+            new["logits_to_keep"] = 0  # the model above takes the last ones, once all are back in place
         kept_positions = torch.stack([self.rows(axis) for axis in positions])
         new["position_ids"] = kept_positions if len(positions) > 1 else kept_positions[0]
         return new

@@ -42,6 +42,9 @@ class Family:
     """How pictures come in."""
     visual_rows: tuple[tuple[str, str], ...] = ()
     """Pairs (mask, planes): arguments of the decoder with one row per visual token (DeepStack)."""
+    recurrent: bool = False
+    """Whether some layers of the decoder carry a state from token to token (convolution, linear attention):
+    padding between cached tokens would change it, and what is dropped is skipped rather than masked."""
     note: str = ""
     """Anything a user should know, shown in the table of families."""
 

@@ -15,11 +15,12 @@ from arr_coc.family import Family
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the base model that shows pictures."""
+    """A call of the base model."""
 
     inputs: Mapping[str, Any]
-    visual: Bool[Tensor, "batch seq"]
-    asked: int | None
+    visual: Bool[Tensor, "batch seq"] | None = None
+    """None: it shows no picture."""
+    asked: int | None = None
     """Length of the prompt of which this call is a longer version; None: the call is a prompt of its own."""
 
 
@@ -32,8 +33,8 @@ class Notice:
         self._token_ids = {way: getattr(config, way.token_id) for way in family.modalities}
         self._prompt: tuple[Any, Tensor] | None = None
 
-    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call | None:
-        """None if the call shows no picture. `guessed`: words at its end that are no part of the prompt."""
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call:
+        """What the base model is about to do. `guessed`: words at its end that are no part of the prompt."""
         inputs = self._signature.bind_partial(*args, **kwargs).arguments if args else kwargs
         encoded = inputs.get("mm_encoder_outputs") or {}
         # Only where pixels come in: a model may also *write* a placeholder, which is then a word like others.
@@ -44,7 +45,7 @@ class Notice:
             if picture is not None
         }
         if not shown:
-            return None
+            return Call(inputs)
         ids = inputs.get("input_ids")
         placeholders = [self._placeholder(token_id, ids, inputs.get("inputs_embeds")) for token_id in shown]
         asked = None

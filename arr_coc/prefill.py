@@ -10,11 +10,11 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from arr_coc.attention import Masks, precision_masks
-from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of
+from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
 from arr_coc.family import Family
 from arr_coc.layout import lay_out, positions_of
+from arr_coc.masks import Masks, padding, ready_made, types_of
 from arr_coc.notice import Call, Notice
 from arr_coc.types import Allocation, Context
 
@@ -41,7 +41,7 @@ class Prefill:
     def __init__(self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any]) -> None:
         self.parts = parts
         self.allocate = allocate
-        self.build_masks = build_masks
+        self._masks = Masks(parts.model.config, build_masks)
         self.trace: list[Allocation] = []
         self._notice = Notice(parts.base, parts.model.config, parts.family)
         self._call: Call | None = None
@@ -67,12 +67,12 @@ class Prefill:
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
     ) -> tuple[tuple[Any, ...], Arguments] | None:
         """Before the decoder: decide, drop, and give it masks over the columns that exist."""
-        call, self._call, self._decided = self._call, None, None
-        if call is None:
-            return self._follow(args, kwargs)
-        attention_mask = _padding(kwargs.get("attention_mask"))
+        call, self._call, self._decided = self._call or Call(kwargs), None, None
+        if call.visual is None:
+            return self._follow(call, args, kwargs)
+        attention_mask = padding(call.inputs.get("attention_mask"))
         positions = positions_of(kwargs)
-        context = self._context(call, kwargs["inputs_embeds"], attention_mask, positions)
+        context = self._context(call, call.visual, kwargs["inputs_embeds"], attention_mask, positions)
         allocation = self._timed(context)
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
@@ -89,7 +89,7 @@ class Prefill:
             )
         if kept == real and allocation.bias is None and allocation.embeds is None:
             self._decided = allocation, None, None
-            return self._follow(args, kwargs)
+            return self._follow(call, args, kwargs)
         if allocation.embeds is not None:
             merged = allocation.embeds.to(context.embeds.dtype)
             kwargs = kwargs | {
@@ -102,7 +102,8 @@ class Prefill:
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
         # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
-        return args, new | {"attention_mask": self._mask(new, prefix, prefix.mask)}
+        mask = self._masks.over(prefix.mask, prefix, new, types_of(call.inputs, cut, prefix))
+        return args, new | {"attention_mask": mask}
 
     def measure(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the first layer of the decoder: how long the sequence really is."""
@@ -137,13 +138,11 @@ class Prefill:
         past = cache_in(others)
         prefix = prefix_of(past)
         if prefix is not None:
-            width = past.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
-            columns = prefix.columns(_padding(attention_mask), width)
+            attention_mask = prefix.columns(padding(attention_mask), width(past, inputs_embeds.shape[1]))
             if prefix.bias is not None:
                 call = {"inputs_embeds": inputs_embeds, CACHE: past}
-                return self._mask(call, prefix, columns)
-            attention_mask = columns
-        return self.build_masks(
+                return self._masks.over(attention_mask, prefix, call)
+        return self._masks.build(
             config=config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
@@ -154,12 +153,13 @@ class Prefill:
     def _context(
         self,
         call: Call,
+        seen: Bool[Tensor, "batch seq"],
         embeds: Tensor,
         attention_mask: Tensor | None,
         positions: Int[Tensor, "axes batch seq"],
     ) -> Context:
         device, seq = embeds.device, embeds.shape[1]
-        visual = call.visual.to(device)
+        visual = seen.to(device)
         valid = torch.ones_like(visual) if attention_mask is None else attention_mask[:, -seq:].to(device)
         text = valid & ~visual
         if call.asked is not None:
@@ -197,6 +197,12 @@ class Prefill:
                 "would not look at what is cached: load the model with attn_implementation='sdpa' to show "
                 "pictures in a later turn"
             )
+        if physical and ragged and self.parts.family.recurrent:
+            raise ValueError(
+                "rows that keep different numbers of tokens in a later turn are padded in the middle, which "
+                f"the recurrent layers of {type(self.parts.decoder).__name__} would not skip: keep the same "
+                "number in every row, or give the rows one at a time"
+            )
         before = None if attention_mask is None else attention_mask[:, :logical]
         prefix = prefix_of(past) or Prefix(0, cut.real[:, :0], padded=False)
         head = prefix.columns(before, physical)
@@ -215,42 +221,20 @@ class Prefill:
             bias=bias,
         )
 
-    def _follow(self, args: tuple[Any, ...], kwargs: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
+    def _follow(
+        self, call: Call, args: tuple[Any, ...], kwargs: Arguments
+    ) -> tuple[tuple[Any, ...], Arguments] | None:
         """A call that drops nothing: decoding, another question. Only its mask may have to change."""
-        past, attention_mask = cache_in(kwargs), kwargs.get("attention_mask")
+        past, attention_mask = cache_in(kwargs), call.inputs.get("attention_mask")
         prefix = prefix_of(past)
         if past is None or prefix is None:
             return None
         if attention_mask is None and not prefix.padded and prefix.bias is None:
             return None
-        if attention_mask is not None and not (
-            isinstance(attention_mask, Tensor) and attention_mask.ndim == 2
-        ):
+        if ready_made(attention_mask):
             return None  # made by `masks`
-        width = past.get_mask_sizes(kwargs["inputs_embeds"].shape[1], 0)[0]
-        columns = prefix.columns(_padding(attention_mask), width)
-        return args, kwargs | {"attention_mask": self._mask(kwargs, prefix, columns)}
-
-    def _mask(
-        self, kwargs: Arguments, prefix: Prefix, columns: Bool[Tensor, "batch columns"] | None
-    ) -> Int[Tensor, "batch columns"] | Masks | None:
-        if prefix.bias is None:
-            return None if columns is None else columns.long()
-        past = cache_in(kwargs)
-        config = self.parts.model.config
-        return precision_masks(self.build_masks, config, kwargs["inputs_embeds"], columns, past, prefix.bias)
-
-
-def _padding(attention_mask: Any) -> Bool[Tensor, "batch columns"] | None:
-    """The caller's mask over tokens."""
-    if attention_mask is None:
-        return None
-    if not (isinstance(attention_mask, Tensor) and attention_mask.ndim == 2):
-        raise ValueError(
-            "an attached model makes its own masks over the tokens that are kept, from a 2-D padding mask "
-            "(batch, seq); got a ready-made mask: give attention_mask as the processor returns it"
-        )
-    return attention_mask.bool()
+        columns = prefix.columns(padding(attention_mask), width(past, kwargs["inputs_embeds"].shape[1]))
+        return args, kwargs | {"attention_mask": self._masks.over(columns, prefix, kwargs)}
 
 
 def _wait(device: torch.device) -> None:
