@@ -31,6 +31,8 @@ class Prefix:
     """Whether `mask` may have a False: known without looking at the device."""
     tail: int = 0
     """Tokens at the end of every row that are all in the cache: the only ones that can be taken back."""
+    shift: Int[Tensor, " batch"] | None = None
+    """How far what follows moves towards the beginning, in rotary positions; None: not at all."""
     bias: Float[Tensor, "batch physical"] | None = None
     """Log-precision of every column, added to its attention logits in nats; None: no bias."""
 
@@ -77,7 +79,17 @@ class Prefix:
     def select(self, rows: Int[Tensor, " chosen"]) -> "Prefix":
         """The same rows that the cache selects or reorders."""
         rows = rows.to(self.mask.device)
-        return replace(self, mask=self.mask[rows], bias=None if self.bias is None else self.bias[rows])
+        bias = None if self.bias is None else self.bias[rows]
+        shift = None if self.shift is None else self.shift[rows]
+        return replace(self, mask=self.mask[rows], bias=bias, shift=shift)
+
+    def moved(self, positions: Int[Tensor, "axes batch queries"]) -> Int[Tensor, "axes batch queries"]:
+        """Positions, counted over logical tokens, of what follows."""
+        if self.shift is None:
+            return positions
+        moved = positions - self.shift[:, None]
+        # Of four axes the first is no rotary one: it counts tokens.
+        return torch.cat([positions[:1], moved[1:]]) if len(positions) == 4 else moved
 
 
 class _TwoLengths:

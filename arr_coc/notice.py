@@ -80,3 +80,14 @@ class Notice:
                 return n
         self._prompt = picture, ids
         return None
+
+
+def guessed(arguments: Mapping[str, Any]) -> int:
+    """How many guesses follow the prompt in a call of the whole model: assisted generation does that.
+
+    They are no question and may be taken back. `generate` asks for the logits of all of them and of the last
+    word of the prompt, over a cache, with the pictures encoded: nothing else calls like that.
+    """
+    wanted = arguments.get("logits_to_keep")
+    generates = arguments.get("mm_encoder_outputs") is not None and cache_in(arguments) is not None
+    return max(wanted - 1, 0) if isinstance(wanted, int) and generates else 0
