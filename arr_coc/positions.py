@@ -47,7 +47,8 @@ def compact(context: Context, keep: Bool[Tensor, "batch seq"], speaker: Columns 
     """As if the rest had never been: no gaps, and what follows a picture begins where its kept part ends.
 
     On every axis the kept tokens of a picture are numbered by the distinct positions that they take there,
-    from where it begins: dropped rows, columns and frames close up, also where time was in seconds.
+    from where it begins: dropped rows, columns and frames close up, also where time was in seconds. Text that
+    a model lets begin before the last frame of a film stays as far from the film's beginning as it was.
     """
     visual, positions = context.visual, context.positions
     beside = pad(visual, (1, -1)) & (pad(context.picture, (1, -1), value=-1) == context.picture)
@@ -56,14 +57,19 @@ def compact(context: Context, keep: Bool[Tensor, "batch seq"], speaker: Columns 
     n_parts = int(part.max()) + 1
     slot = torch.where(visual, part, 0)
     empty = positions.new_zeros(len(visual), n_parts)
-    low = empty.scatter_reduce(1, slot, positions.amin(0), "amin", include_self=False)
-    high = empty.scatter_reduce(1, slot, positions.amax(0), "amax", include_self=False)
+    first, last = positions.amin(0), positions.amax(0)
+    low = empty.scatter_reduce(1, slot, first, "amin", include_self=False)
+    # Where what follows begins: as the model has it, or after the end where nothing does.
+    end = last.masked_fill(~context.valid, 0).amax(1, keepdim=True) + 1
+    after = torch.where(pad(context.valid, (-1, 1)), pad(first, (-1, 1)), end)
+    ends = visual & ~pad(beside & visual, (-1, 1))
+    following = empty.scatter_reduce(1, torch.where(ends, part, 0), after, "amax", include_self=False)
     kept = keep & visual
     rank = _ranked(positions, slot, kept, n_parts)
-    last = torch.where(kept, rank.amax(0), -1)
-    length = empty.scatter_reduce(1, slot, last, "amax", include_self=False) + 1
+    reach = torch.where(kept, rank.amax(0), -1)
+    length = empty.scatter_reduce(1, slot, reach, "amax", include_self=False) + 1
     there = empty.scatter_add(1, slot, visual.long()) > 0
-    saved = torch.where(there, high - low + 1 - length, 0)
+    saved = torch.where(there, following - low - length, 0).clamp(min=0)
     saved[:, 0] = 0
     before = saved.cumsum(1)
     text = positions - before.gather(1, part)
