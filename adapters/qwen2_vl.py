@@ -44,7 +44,7 @@ def tiny_of(model: Any, film: tuple[int, ...]) -> Tiny:
         return {"pixel_values_videos": pixels, "video_grid_thw": torch.tensor([[2, 8, 8]])}
 
     shown = {"image": Shown(image, (START, *[PICTURE] * 36, END)), "video": Shown(video, film)}
-    return Tiny(randomised(model), shown, types=True)
+    return Tiny(randomised(model), shown, types="mm_token_type_ids")
 
 
 def tiny() -> Tiny:

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+RECURRENT = ("linear_attention", "conv")
+"""Layers whose mask only says what is padding: they carry a state, and have no attention to weigh."""
 TAKES_A_FLOAT_MASK = ("eager", "sdpa")
 
-Masks = Float[Tensor, "batch 1 queries keys"] | dict[str, Float[Tensor, "batch 1 queries _"]]
+Masks = Float[Tensor, "batch 1 queries keys"] | dict[str, Any]
 """One mask, or one per type of layer, whose keys may be fewer where a window slides."""
 
 
@@ -59,5 +61,5 @@ def precision_masks(
         return torch.where(seen, over[:, None, None], lowest)
 
     if isinstance(masks, dict):
-        return {kind: weigh(mask) for kind, mask in masks.items()}
+        return {kind: mask if kind in RECURRENT else weigh(mask) for kind, mask in masks.items()}
     return weigh(masks)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from arr_coc.adapters.tiny import Row, Tiny
-from arr_coc.attach import attached
+from arr_coc.attach import attached, parts_of
 from arr_coc.cache import CACHE
 from tests.laws import CLOSE, law
 from tests.runs import ROWS, STEPS, apart, even, generated, joined, longer, positions
@@ -20,7 +20,8 @@ def cached_against_repeated(tiny: Tiny, stub: Callable[..., Any], prompts: list[
         run = generated(tiny, inputs)
         words = run.sequences[:, -STEPS:]
         again = [
-            tiny.model(**longer(inputs, words[:, :n]), use_cache=False).logits[:, -1] for n in range(STEPS)
+            tiny.model(**longer(tiny, inputs, words[:, :n]), use_cache=False).logits[:, -1]
+            for n in range(STEPS)
         ]
         worst = max(map(apart, run.logits, again))
         static = generated(tiny, inputs, cache_implementation="static", disable_compile=True)
@@ -49,10 +50,12 @@ def next_turn(tiny: Tiny) -> float:
     worst = 0.0
     # The second turn of two rows is padded in the middle; a log-precision goes on from the first.
     cases = [(Some(by_question=0), 1), (Some(by_question=0), 2), (Some(by_question=0, precision=True), 2)]
+    if parts_of(tiny.model).family.recurrent:
+        cases = cases[:1]  # padding in the middle is refused there: see test_attach
     for stub, batch in cases:
         first, second = ROWS[:batch], even(tiny)[:batch]
         one, two = tiny.inputs(first), tiny.inputs(second)
-        whole = joined((first, one), (second, two))
+        whole = joined(tiny, first, second)
         at = positions(tiny, whole)
         n = one["input_ids"].shape[1]
         start = {name: value[..., :n] for name, value in at.items()}
