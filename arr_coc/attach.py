@@ -41,6 +41,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
         for hook in (
+            parts.model.register_forward_pre_hook(prefill.guess, with_kwargs=True),
             parts.base.register_forward_pre_hook(prefill.note, with_kwargs=True),
             parts.decoder.register_forward_pre_hook(prefill.shorten, with_kwargs=True),
             parts.first_layer.register_forward_pre_hook(prefill.measure, with_kwargs=True),

@@ -41,10 +41,10 @@ class Cut:
     def arguments(
         self,
         whole: dict[str, Any],
-        positions: Int[Tensor, "axes batch seq"],
+        positions: Shaped[Tensor, "axes batch seq"],
         visual_rows: tuple[tuple[str, str], ...],
     ) -> dict[str, Any]:
-        """The decoder's arguments for the kept tokens, at their original positions; all but the mask."""
+        """The decoder's arguments for the kept tokens, at these positions; all but the mask."""
         batch, seq = positions.shape[1:]
         of_rows = {name for pair in visual_rows for name in pair} | {"attention_mask", "position_ids"}
         new = dict(whole)

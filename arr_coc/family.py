@@ -45,6 +45,8 @@ class Family:
     recurrent: bool = False
     """Whether some layers of the decoder carry a state from token to token (convolution, linear attention):
     padding between cached tokens would change it, and what is dropped is skipped rather than masked."""
+    fractional: bool = True
+    """Whether rotary positions may lie between whole numbers; False where they are looked up in a table."""
     note: str = ""
     """Anything a user should know, shown in the table of families."""
 

@@ -33,8 +33,8 @@ class Notice:
         self._token_ids = {way: getattr(config, way.token_id) for way in family.modalities}
         self._prompt: tuple[Any, Tensor] | None = None
 
-    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call:
-        """What the base model is about to do."""
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call:
+        """What the base model is about to do. `guessed`: words at its end that are no part of the prompt."""
         inputs = self._signature.bind_partial(*args, **kwargs).arguments if args else kwargs
         encoded = inputs.get("mm_encoder_outputs") or {}
         # Only where pixels come in: a model may also *write* a placeholder, which is then a word like others.
@@ -51,6 +51,8 @@ class Notice:
         asked = None
         if ids is not None and cache_in(inputs) is None:
             asked = self._continued(next(iter(shown.values())), ids)
+        if guessed:
+            asked = placeholders[0].shape[1] - guessed
         return Call(inputs, torch.stack(placeholders).any(0), asked)
 
     def _placeholder(
@@ -78,3 +80,14 @@ class Notice:
                 return n
         self._prompt = picture, ids
         return None
+
+
+def guessed(arguments: Mapping[str, Any]) -> int:
+    """How many guesses follow the prompt in a call of the whole model: assisted generation does that.
+
+    They are no question and may be taken back. `generate` asks for the logits of all of them and of the last
+    word of the prompt, over a cache, with the pictures encoded: nothing else calls like that.
+    """
+    wanted = arguments.get("logits_to_keep")
+    generates = arguments.get("mm_encoder_outputs") is not None and cache_in(arguments) is not None
+    return max(wanted - 1, 0) if isinstance(wanted, int) and generates else 0

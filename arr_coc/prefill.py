@@ -15,7 +15,7 @@ from arr_coc.cut import Cut
 from arr_coc.family import Family
 from arr_coc.layout import lay_out, positions_of
 from arr_coc.masks import Masks, padding, ready_made, types_of
-from arr_coc.notice import Call, Notice
+from arr_coc.notice import Call, Notice, guessed
 from arr_coc.types import Allocation, Context
 
 Allocate = Callable[[Context], Allocation]
@@ -47,10 +47,15 @@ class Prefill:
         self._call: Call | None = None
         self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
         self._seen = 0
+        self._guessed = 0
+
+    def guess(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
+        """Before the whole model."""
+        self._guessed = guessed(kwargs)
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the base model."""
-        self._call = self._notice(args, kwargs)
+        self._call = self._notice(args, kwargs, self._guessed)
 
     def shorten(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
@@ -60,22 +65,24 @@ class Prefill:
         if call.visual is None:
             return self._follow(call, args, kwargs)
         attention_mask = padding(call.inputs.get("attention_mask"))
-        positions = positions_of(kwargs)
+        before = prefix_of(cache_in(kwargs))
+        positions = positions_of(kwargs) if before is None else before.moved(positions_of(kwargs))
         context = self._context(call, call.visual, kwargs["inputs_embeds"], attention_mask, positions)
         allocation = self._timed(context)
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
         allocation = replace(allocation, keep=keep)
-        kept, real, lost = torch.stack(
+        tail = keep.flip(1).long().cumprod(1).sum(1)
+        kept, real, lost, tails = torch.stack(
             # The one host sync of shortening: how long the rows become is a shape.
-            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1)]
+            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1), tail]
         ).tolist()
         if any(lost):
             raise ValueError(
                 f"Allocation.keep drops {sum(lost)} text tokens; only visual tokens may go: "
                 "use keep = context.valid & (~context.visual | chosen)"
             )
-        if kept == real and allocation.bias is None and allocation.embeds is None:
+        if kept == real and allocation.bias is allocation.embeds is allocation.positions is None:
             self._decided = allocation, None, None
             return self._follow(call, args, kwargs)
         if allocation.embeds is not None:
@@ -83,9 +90,14 @@ class Prefill:
             kwargs = kwargs | {
                 "inputs_embeds": torch.where(context.visual[..., None], merged, context.embeds)
             }
+        if allocation.positions is not None:
+            positions = torch.cat(
+                [positions[: len(positions) - len(context.positions)], allocation.positions]
+            )
         cut = Cut.of(keep, max(kept))
         ragged = min(kept) != max(kept)
-        prefix = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
+        grown = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
+        prefix = replace(grown, tail=min(tails))
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
         # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
@@ -153,7 +165,7 @@ class Prefill:
             text = text & (torch.arange(seq, device=device) < call.asked)
         rotary = positions[1:] if len(positions) == 4 else positions  # text, time, height, width
         picture, grid = lay_out(visual, rotary, self.parts.family.grids(self.parts.model.config, call.inputs))
-        return Context(embeds, visual, text, valid, rotary, picture, grid)
+        return Context(embeds, visual, text, valid, rotary, picture, grid, self.parts.family.fractional)
 
     def _timed(self, context: Context) -> Allocation:
         _wait(context.embeds.device)
@@ -161,14 +173,7 @@ class Prefill:
         allocation = self.allocate(context)
         _wait(context.embeds.device)
         took = 1000 * (perf_counter() - start)
-        shapes = {"keep": context.visual.shape, "bias": context.visual.shape, "embeds": context.embeds.shape}
-        for name, shape in shapes.items():
-            got = getattr(allocation, name)
-            if got is not None and got.shape != shape:
-                raise ValueError(
-                    f"Allocation.{name} must have the shape {tuple(shape)} of the prefill, got "
-                    f"{tuple(got.shape)}: give one entry for every token, text and padding included"
-                )
+        allocation.check(context)
         return replace(allocation, select_ms=took)
 
     def _grown(
@@ -205,6 +210,9 @@ class Prefill:
             logical=logical + cut.seq,
             mask=torch.cat([head, cut.real], dim=1),
             padded=ragged or prefix.padded or (physical > 0 and before is not None),
+            shift=prefix.shift
+            if allocation.shift is None
+            else allocation.shift + (0 if prefix.shift is None else prefix.shift),
             bias=bias,
         )
 
@@ -216,10 +224,15 @@ class Prefill:
         prefix = prefix_of(past)
         if past is None or prefix is None:
             return None
+        follows = None
+        if prefix.shift is not None:
+            moved = prefix.moved(positions_of(kwargs))
+            kwargs = kwargs | {"position_ids": moved if len(moved) > 1 else moved[0]}
+            follows = args, kwargs
         if attention_mask is None and not prefix.padded and prefix.bias is None:
-            return None
+            return follows
         if ready_made(attention_mask):
-            return None  # made by `masks`
+            return follows  # made by `masks`
         columns = prefix.columns(padding(attention_mask), width(past, kwargs["inputs_embeds"].shape[1]))
         return args, kwargs | {"attention_mask": self._masks.over(columns, prefix, kwargs)}
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 
@@ -26,6 +26,8 @@ class Context:
     """Which picture of its row a visual token belongs to, from 0 in reading order; -1 elsewhere."""
     grid: Int[Tensor, "batch pictures 3"]
     """Tokens along time, height, width of each picture; 0 where unknown or where a row has fewer pictures."""
+    fractional: bool = True
+    """Whether the model's rotary positions may lie between whole numbers."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -131,6 +133,8 @@ class Selection:
     """New embeddings of the kept tokens, if the selector pools instead of picking."""
     mass: Float[Tensor, "picture visual"] | None = None
     """How many original tokens each kept one stands for (the n of `ln n`); 0 at dropped ones."""
+    speaker: Int[Tensor, "picture visual"] | None = None
+    """Place of the kept token that each one was pooled into, with `merged`; -1 where it went into none."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +159,26 @@ class Allocation:
     """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
     """Embeddings that replace the originals where tokens were merged; None: unchanged."""
+    positions: Shaped[Tensor, "axes batch seq"] | None = None
+    """Rotary positions that replace the originals, also at text; None: unchanged."""
+    shift: Int[Tensor, " batch"] | None = None
+    """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
     select_ms: float | None = None
     """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+
+    def check(self, context: Context) -> None:
+        """Raise ValueError where a part does not fit the prefill that it was made for."""
+        tokens, whole = context.visual.shape, context.embeds.shape
+        shapes = {"keep": tokens, "bias": tokens, "shift": tokens[:1]}
+        for name, shape in {**shapes, "embeds": whole, "positions": context.positions.shape}.items():
+            got = getattr(self, name)
+            if got is not None and got.shape != shape:
+                raise ValueError(
+                    f"Allocation.{name} must have the shape {tuple(shape)} of the prefill, got "
+                    f"{tuple(got.shape)}: give one entry for every token, text and padding included"
+                )
 
 
 @runtime_checkable

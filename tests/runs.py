@@ -81,7 +81,7 @@ def generated(tiny: Tiny, inputs: Inputs, **options: Any) -> Any:
         "output_logits": True,
         "return_dict_in_generate": True,
     }
-    return tiny.model.generate(**inputs, **settings, **options, suppress_tokens=list(range(WORDS.start)))
+    return tiny.model.generate(**inputs, **settings | options, suppress_tokens=list(range(WORDS.start)))
 
 
 def visual_of(tiny: Tiny, inputs: Inputs) -> Tensor:

@@ -79,7 +79,21 @@ def test_generated_tokens_can_be_cropped_but_not_the_pruned_prompt() -> None:
     past.crop(-2)
 
     assert past.get_seq_length() == 10
-    with pytest.raises(ValueError, match="reaches into a pruned prompt"):
+    with pytest.raises(ValueError, match="cannot crop 1 tokens of a pruned prompt"):
+        past.crop(-1)
+
+
+def test_a_pruned_prompt_can_be_cropped_as_far_as_its_last_words() -> None:
+    past = filled()
+    mark(past, Prefix(logical=10, mask=MASK, padded=True, tail=1, bias=torch.ones(2, 3)))
+    past.update(torch.zeros(2, 1, 2, 4), torch.zeros(2, 1, 2, 4), 0)
+
+    past.crop(-3)
+
+    assert (past.get_seq_length(), past.get_query_offset()) == (9, 2)
+    assert torch.equal(past.prefix.mask, MASK[:, :2])
+    assert past.prefix.bias.shape == (2, 2)
+    with pytest.raises(ValueError, match="after whose last visual token there are 0"):
         past.crop(-1)
 
 
