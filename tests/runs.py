@@ -12,8 +12,8 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 import arr_coc.adapters  # noqa: F401  (registers the families)
 from arr_coc.adapters.tiny import PAD, WORDS, Prompt, Row, Tiny
-from arr_coc.attach import parts_of
 from arr_coc.family import FAMILIES
+from arr_coc.parts import parts_of
 
 STEPS = 5
 FELT = {torch.float32: 1e-2, torch.bfloat16: 0.5}

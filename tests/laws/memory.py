@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from arr_coc.adapters.tiny import Row, Tiny
-from arr_coc.attach import attached, parts_of
+from arr_coc.attach import attached
 from arr_coc.cache import CACHE
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, law
 from tests.runs import ROWS, STEPS, apart, even, generated, joined, longer, positions
 from tests.stubs import Some, blind

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from arr_coc.adapters.tiny import Tiny
-from arr_coc.attach import attached, parts_of
+from arr_coc.attach import attached
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, EXACT, law
 from tests.runs import ROWS, Inputs, apart, batches, decoder_of, generated, positions, visual_of, watched
 from tests.stubs import Some, blind, keep_all
