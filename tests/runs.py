@@ -15,7 +15,7 @@ from arr_coc.adapters.tiny import PAD, WORDS, Prompt, Row, Tiny
 from arr_coc.family import FAMILIES
 from arr_coc.parts import parts_of
 
-STEPS = 5
+STEPS = 3
 FELT = {torch.float32: 1e-2, torch.bfloat16: 0.5}
 """What pruning must change at least, in logits, for a law to say something."""
 ROWS = [Row(1, (4, "image", 9)), Row(2, (2, "image", 1, "image", 5)), Row(3, (7,)), Row(4, (3, "image", 12))]
