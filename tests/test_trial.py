@@ -18,17 +18,18 @@ from tests.stubs import Some, keep_all
 
 
 @pytest.fixture(autouse=True)
-def _no_grad() -> Iterator[None]:
+def _untried() -> Iterator[None]:
+    TRUSTED.clear()
     with torch.no_grad():
         yield
+    TRUSTED.clear()
 
 
 @pytest.fixture
-def unlisted(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tiny]:
+def unlisted(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     """LLaVA under a name that is not in the registry."""
     monkeypatch.delitem(FAMILIES._parts, "llava")
-    yield llava
-    TRUSTED.discard(llava.model.base_model)
+    return llava
 
 
 # With planes for DeepStack, another place of the decoder, masks from token types, a recurrent decoder.
