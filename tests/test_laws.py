@@ -34,7 +34,7 @@ def test_the_law_holds(name: str, family: str, attention: str, model: Tiny, dtyp
     if (family, name) in EXCUSED:
         pytest.skip(f"nor does it without arr-coc (see test_excused): {EXCUSED[family, name]}")
 
-    assert LAWS[name][0](model) <= allowed(name, dtype)
+    assert LAWS[name][0](model) <= allowed(name, family, dtype)
 
 
 def test_pruning_is_felt_so_that_the_laws_say_something(

@@ -34,7 +34,7 @@ def row(name: str) -> dict[str, Any]:
         models = [tiny_model(name, attention, dtype) for attention in ("eager", "sdpa")]
         names = [law for law in LAWS if (name, law) not in EXCUSED]
         worst[dtype] = {law: max(map(LAWS[law][0], models)) for law in names}
-        passes &= all(difference <= allowed(law, dtype) for law, difference in worst[dtype].items())
+        passes &= all(difference <= allowed(law, name, dtype) for law, difference in worst[dtype].items())
         passes &= min(map(felt, models)) > FELT[dtype]
     return {
         "model_type": name,
