@@ -2,8 +2,8 @@
 
 import transformers
 
-from arr_coc.adapters.qwen2_vl import IDS, PATCH, ROPE, grids, tiny_of
-from arr_coc.adapters.tiny import CLIP, END, START, Tiny, decoder, randomised
+from arr_coc.adapters.qwen2_vl import FILM, IDS, PATCH, ROPE, grids, tiny_of
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
 
@@ -23,9 +23,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_5_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(
-        randomised(transformers.Qwen2_5_VLForConditionalGeneration, config), (START, *[CLIP] * 32, END)
-    )
+    return tiny_of(randomised(transformers.Qwen2_5_VLForConditionalGeneration, config), FILM)
 
 
 FAMILIES.add("qwen2_5_vl", Family(grids=grids, tiny=tiny))

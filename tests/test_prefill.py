@@ -135,10 +135,12 @@ def test_a_placeholder_that_brings_no_picture_is_text() -> None:
 
 def test_embeddings_in_place_of_ids_are_pruned_alike(tiny: Tiny) -> None:
     inputs = tiny.inputs(ROWS)
+    if tiny.model.config.model_type == "gemma4":
+        pytest.skip("Gemma 4 wants to know the words: it has inputs for every layer")
     at = positions(tiny, inputs)
-    instead = {
-        name: value for name, value in inputs.items() if name not in ("input_ids", "mm_token_type_ids")
-    }
+    # Types only serve to find positions, where there is something to find.
+    unused = ("input_ids", "mm_token_type_ids") if at else ("input_ids",)
+    instead = {name: value for name, value in inputs.items() if name not in unused}
     instead["inputs_embeds"] = tiny.model.get_input_embeddings()(inputs["input_ids"])
 
     with attached(tiny.model, Some()) as trace:
