@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Shown, Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family, Grids
 
 ROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
@@ -64,4 +65,4 @@ def tiny() -> Tiny:
     return tiny_of(transformers.Qwen2VLForConditionalGeneration(config), (START, *[CLIP] * 32, END))
 
 
-FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny))
+FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny, taps=qwen))
