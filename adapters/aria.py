@@ -12,12 +12,12 @@ def tiny() -> Tiny:
     config = transformers.AriaConfig(
         vision_config=tower("idefics3_vision", 48),
         text_config=decoder(
-            "aria_text", moe_num_experts=4, moe_topk=2, moe_num_shared_experts=1, intermediate_size=32
+            "aria_text", moe_num_experts=2, moe_topk=2, moe_num_shared_experts=1, intermediate_size=32
         ),
         image_token_index=PICTURE,
         projector_patch_to_query_dict={144: 40},
     )
-    model = randomised(transformers.AriaForConditionalGeneration(config))
+    model = randomised(transformers.AriaForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 40)})
 
 

@@ -15,7 +15,7 @@ def tiny() -> Tiny:
         text_config=decoder("cohere2", sliding_window=4096, layer_types=LAYERS),
         image_token_index=PICTURE,
     )
-    model = randomised(transformers.AyaVisionForConditionalGeneration(config))
+    model = randomised(transformers.AyaVisionForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)})
 
 

@@ -16,7 +16,7 @@ def tiny() -> Tiny:
         image_token_id=PICTURE,
         alignment_intermediate_size=64,
     )
-    model = randomised(transformers.Cohere2VisionForConditionalGeneration(config))
+    model = randomised(transformers.Cohere2VisionForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)})
 
 

@@ -14,7 +14,7 @@ def tiny() -> Tiny:
         text_config=decoder("llama"),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.DeepseekVLForConditionalGeneration(config))
+    model = randomised(transformers.DeepseekVLForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 24, 24)}, 36)})
 
 

@@ -24,7 +24,7 @@ def tiny() -> Tiny:
         boi_token_index=START,
         eoi_token_index=END,
     )
-    model = randomised(transformers.Gemma3ForConditionalGeneration(config))
+    model = randomised(transformers.Gemma3ForConditionalGeneration, config)
     image = picture({"pixel_values": (1, 3, 24, 24)}, 36)
     return Tiny(model, {"image": image}, types="token_type_ids")
 

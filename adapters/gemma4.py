@@ -51,7 +51,7 @@ def tiny() -> Tiny:
         audio_config=None,
         **IDS,
     )
-    model = randomised(transformers.Gemma4ForConditionalGeneration(config))
+    model = randomised(transformers.Gemma4ForConditionalGeneration, config)
     side = torch.arange(12)
     at = torch.stack(torch.meshgrid(side, side, indexing="xy"), -1).reshape(1, 144, 2)
     image = picture({"pixel_values": (1, 144, 12)}, 36, image_position_ids=at)

@@ -4,7 +4,7 @@ import transformers
 
 from arr_coc.adapters.glm4v import IDS, MODALITIES, VISION, WHOLE_ROPE, pictures_only
 from arr_coc.adapters.qwen3_vl import grids
-from arr_coc.adapters.tiny import Tiny, decoder
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
 
@@ -15,7 +15,7 @@ def tiny() -> Tiny:
         text_config=decoder("glm4v_text", head_dim=16, rope_parameters=WHOLE_ROPE),
         **IDS,
     )
-    return pictures_only(transformers.Glm46VForConditionalGeneration(config))
+    return pictures_only(randomised(transformers.Glm46VForConditionalGeneration, config))
 
 
 FAMILIES.add("glm46v", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

@@ -7,7 +7,7 @@ import transformers
 
 from arr_coc.adapters.qwen2_vl import PATCH, ROPE, tiny_of
 from arr_coc.adapters.qwen3_vl import grids
-from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Tiny, decoder
+from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, IMAGE, VIDEO, Family
 
 VISION: dict[str, Any] = {
@@ -46,7 +46,7 @@ def tiny() -> Tiny:
         text_config=text,
         **IDS,
     )
-    return pictures_only(transformers.Glm4vForConditionalGeneration(config))
+    return pictures_only(randomised(transformers.Glm4vForConditionalGeneration, config))
 
 
 FAMILIES.add("glm4v", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

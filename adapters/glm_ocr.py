@@ -4,7 +4,7 @@ import transformers
 
 from arr_coc.adapters.glm4v import IDS, MODALITIES, VISION, WHOLE_ROPE, pictures_only
 from arr_coc.adapters.qwen3_vl import grids
-from arr_coc.adapters.tiny import Tiny, decoder
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
 
@@ -16,7 +16,7 @@ def tiny() -> Tiny:
         text_config=text,
         **IDS,
     )
-    return pictures_only(transformers.GlmOcrForConditionalGeneration(config))
+    return pictures_only(randomised(transformers.GlmOcrForConditionalGeneration, config))
 
 
 FAMILIES.add("glm_ocr", Family(grids=grids, tiny=tiny, modalities=MODALITIES))

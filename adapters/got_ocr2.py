@@ -24,7 +24,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2"),
         image_token_index=PICTURE,
     )
-    model = randomised(transformers.GotOcr2ForConditionalGeneration(config))
+    model = randomised(transformers.GotOcr2ForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 96, 96)}, 36)})
 
 

@@ -22,7 +22,7 @@ def tiny() -> Tiny:
         text_config=decoder("mistral", sliding_window=None),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.Idefics2ForConditionalGeneration(config))
+    model = randomised(transformers.Idefics2ForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 24)}, collate=per_row)
 
 

@@ -17,7 +17,7 @@ def grids(config: Any) -> int:
 
 def tiny_of(model: Any) -> Tiny:
     """36 tokens a tile."""
-    return Tiny(randomised(model), {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)}, collate=per_row)
+    return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)}, collate=per_row)
 
 
 def tiny() -> Tiny:
@@ -28,7 +28,7 @@ def tiny() -> Tiny:
         image_token_id=PICTURE,
         scale_factor=2,
     )
-    return tiny_of(transformers.Idefics3ForConditionalGeneration(config))
+    return tiny_of(randomised(transformers.Idefics3ForConditionalGeneration, config))
 
 
 FAMILIES.add("idefics3", Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,)))

@@ -22,7 +22,7 @@ def tiny() -> Tiny:
         image_token_id=PICTURE,
         image_seq_length=36,
     )
-    model = randomised(transformers.InternVLForConditionalGeneration(config))
+    model = randomised(transformers.InternVLForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)})
 
 

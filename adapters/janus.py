@@ -24,7 +24,7 @@ def tiny() -> Tiny:
         },
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.JanusForConditionalGeneration(config))
+    model = randomised(transformers.JanusForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 24, 24)}, 36)})
 
 

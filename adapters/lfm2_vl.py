@@ -1,22 +1,12 @@
 """LFM2-VL: pictures of any size, over layers of convolution."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import transformers
 
+from arr_coc.adapters.grids import unknown
 from arr_coc.adapters.qwen3_5 import RECURRENT
 from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, picture, randomised
-from arr_coc.family import FAMILIES, IMAGE, Family, Grids
-
-
-def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
-    """From `spatial_shapes`, in patches, of which the projector makes one token each few."""
-    if inputs.get("spatial_shapes") is None:
-        return None
-    factor = config.downsample_factor
-    return [(1, -(-high // factor), -(-wide // factor)) for high, wide in inputs["spatial_shapes"].tolist()]
+from arr_coc.family import FAMILIES, IMAGE, Family
 
 
 def tiny() -> Tiny:
@@ -35,7 +25,7 @@ def tiny() -> Tiny:
         text_config=decoder("lfm2", layer_types=["conv", "full_attention", "conv"], block_multiple_of=8),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.Lfm2VlForConditionalGeneration(config))
+    model = randomised(transformers.Lfm2VlForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (1, 144, 12)},
         36,
@@ -45,4 +35,4 @@ def tiny() -> Tiny:
     return Tiny(model, {"image": image})
 
 
-FAMILIES.add("lfm2_vl", Family(grids=grids, tiny=tiny, modalities=(IMAGE,), recurrent=True, note=RECURRENT))
+FAMILIES.add("lfm2_vl", Family(grids=unknown, tiny=tiny, modalities=(IMAGE,), recurrent=True, note=RECURRENT))

@@ -3,8 +3,8 @@
 import transformers
 
 from arr_coc.adapters.llava import pixtral
-from arr_coc.adapters.mistral3 import IMAGE_48, SIZES
-from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, picture, randomised, tower
+from arr_coc.adapters.mistral3 import rows_of
+from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, randomised, tower
 from arr_coc.family import FAMILIES, IMAGE, Family
 
 
@@ -15,8 +15,8 @@ def tiny() -> Tiny:
         text_config=decoder("qwen3", head_dim=16),
         image_token_id=PICTURE,
     )
-    model = randomised(transformers.LightOnOcrForConditionalGeneration(config))
-    return Tiny(model, {"image": picture(*IMAGE_48, image_sizes=SIZES)})
+    model = randomised(transformers.LightOnOcrForConditionalGeneration, config)
+    return Tiny(model, {"image": rows_of(6)})
 
 
 FAMILIES.add("lighton_ocr", Family(grids=pixtral, tiny=tiny, modalities=(IMAGE,)))

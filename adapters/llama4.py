@@ -33,7 +33,7 @@ def tiny() -> Tiny:
         boi_token_index=START,
         eoi_token_index=END,
     )
-    model = randomised(transformers.Llama4ForConditionalGeneration(config))
+    model = randomised(transformers.Llama4ForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 32, 32)}, 16)})
 
 

@@ -64,7 +64,7 @@ def tiny() -> Tiny:
         text_config=decoder("llama"),
         image_token_index=PICTURE,
     )
-    model = randomised(transformers.LlavaForConditionalGeneration(config))
+    model = randomised(transformers.LlavaForConditionalGeneration, config)
     image = Shown(
         lambda generator: {"pixel_values": torch.randn(1, 3, 32, 32, generator=generator)}, (PICTURE,) * 64
     )

@@ -21,7 +21,7 @@ def tiny() -> Tiny:
         image_token_index=PICTURE,
         image_grid_pinpoints=TILES,
     )
-    model = randomised(transformers.LlavaNextForConditionalGeneration(config))
+    model = randomised(transformers.LlavaNextForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": PIXELS}, TOKENS, image_sizes=SIZES)})
 
 

@@ -22,7 +22,7 @@ def tiny() -> Tiny:
         lambda generator: {"pixel_values_videos": torch.randn(1, 8, 3, 16, 16, generator=generator)},
         (CLIP,) * 8 * 4,
     )
-    model = randomised(transformers.LlavaNextVideoForConditionalGeneration(config))
+    model = randomised(transformers.LlavaNextVideoForConditionalGeneration, config)
     image = picture({"pixel_values": PIXELS}, TOKENS, image_sizes=SIZES)
     return Tiny(model, {"image": image, "video": film})
 

@@ -22,7 +22,7 @@ def tiny() -> Tiny:
         lambda generator: {"pixel_values_videos": torch.randn(1, 8, 3, 16, 16, generator=generator)},
         (CLIP,) * (8 * 4 + 1),
     )
-    model = randomised(transformers.LlavaOnevisionForConditionalGeneration(config))
+    model = randomised(transformers.LlavaOnevisionForConditionalGeneration, config)
     image = picture({"pixel_values": PIXELS}, TOKENS, image_sizes=SIZES)
     return Tiny(model, {"image": image, "video": film})
 

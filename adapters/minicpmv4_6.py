@@ -22,7 +22,7 @@ def strip(rows: list[list[dict[str, Tensor]]]) -> dict[str, Tensor]:
 
 
 def tiny() -> Tiny:
-    """36 tokens a picture."""
+    """16 tokens a picture."""
     config = transformers.MiniCPMV4_6Config(
         vision_config=tower("minicpmv4_6_vision", 96, num_hidden_layers=3),
         text_config=decoder("qwen3_5_text", **LINEAR),
@@ -31,9 +31,9 @@ def tiny() -> Tiny:
         insert_layer_id=1,
         image_size=96,
     )
-    model = randomised(transformers.MiniCPMV4_6ForConditionalGeneration(config))
+    model = randomised(transformers.MiniCPMV4_6ForConditionalGeneration, config)
     image = picture(
-        {"pixel_values": (1, 3, 4, 4 * 576)}, 36, target_sizes=torch.tensor([[24, 24]], dtype=torch.int32)
+        {"pixel_values": (1, 3, 4, 4 * 256)}, 16, target_sizes=torch.tensor([[16, 16]], dtype=torch.int32)
     )
     return Tiny(model, {"image": image}, collate=strip)
 

@@ -51,7 +51,7 @@ def tiny() -> Tiny:
         frame_start_token_id=15,
         frame_end_token_id=16,
     )
-    model = randomised(transformers.Molmo2ForConditionalGeneration(config))
+    model = randomised(transformers.Molmo2ForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (1, PATCHES, 48)},
         PATCHES,

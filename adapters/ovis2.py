@@ -17,7 +17,7 @@ def tiny() -> Tiny:
         vocab_size=VOCABULARY,
         hidden_size=64,
     )
-    model = randomised(transformers.Ovis2ForConditionalGeneration(config))
+    model = randomised(transformers.Ovis2ForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 24, 24)}, 36)})
 
 

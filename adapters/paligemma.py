@@ -16,12 +16,12 @@ def tiny() -> Tiny:
         projection_dim=64,
         hidden_size=64,
     )
-    model = randomised(transformers.PaliGemmaForConditionalGeneration(config))
+    model = randomised(transformers.PaliGemmaForConditionalGeneration, config)
     return Tiny(
         model,
         {"image": picture({"pixel_values": (1, 3, 24, 24)}, 36)},
         types="token_type_ids",
-        type_of={"image": 0, "video": 0, "answer": 1},
+        type_of={"text": 0, "image": 0, "video": 0, "answer": 1},
     )
 
 

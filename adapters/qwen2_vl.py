@@ -18,6 +18,7 @@ IDS = {
     "vision_end_token_id": END,
 }
 PATCH = 4
+FILM = (START, *[CLIP] * 32, END)
 
 
 def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
@@ -45,7 +46,7 @@ def tiny_of(model: Any, film: tuple[int, ...]) -> Tiny:
         return {"pixel_values_videos": pixels, "video_grid_thw": torch.tensor([[2, 8, 8]])}
 
     shown = {"image": Shown(image, (START, *[PICTURE] * 36, END)), "video": Shown(video, film)}
-    return Tiny(randomised(model), shown, types="mm_token_type_ids")
+    return Tiny(model, shown, types="mm_token_type_ids")
 
 
 def tiny() -> Tiny:
@@ -62,7 +63,9 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(transformers.Qwen2VLForConditionalGeneration(config), (START, *[CLIP] * 32, END))
+    return tiny_of(
+        randomised(transformers.Qwen2VLForConditionalGeneration, config), (START, *[CLIP] * 32, END)
+    )
 
 
 FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny, taps=qwen))

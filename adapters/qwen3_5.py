@@ -6,7 +6,7 @@ import transformers
 
 from arr_coc.adapters.qwen2_vl import IDS, tiny_of
 from arr_coc.adapters.qwen3_vl import FRAMES, VISION, grids
-from arr_coc.adapters.tiny import Tiny, decoder
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
 RECURRENT = (
@@ -34,7 +34,7 @@ def tiny() -> Tiny:
     config = transformers.Qwen3_5Config(
         vision_config=VISION, text_config=decoder("qwen3_5_text", **LINEAR), **IDS
     )
-    return tiny_of(transformers.Qwen3_5ForConditionalGeneration(config), FRAMES)
+    return tiny_of(randomised(transformers.Qwen3_5ForConditionalGeneration, config), FRAMES)
 
 
 FAMILIES.add("qwen3_5", Family(grids=grids, tiny=tiny, recurrent=True, note=RECURRENT))

@@ -3,7 +3,7 @@
 import transformers
 
 from arr_coc.adapters.idefics3 import grids, tiny_of
-from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, tower
+from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, randomised, tower
 from arr_coc.family import FAMILIES, IMAGE, Family
 
 
@@ -15,7 +15,7 @@ def tiny() -> Tiny:
         image_token_id=PICTURE,
         scale_factor=2,
     )
-    return tiny_of(transformers.SmolVLMForConditionalGeneration(config))
+    return tiny_of(randomised(transformers.SmolVLMForConditionalGeneration, config))
 
 
 FAMILIES.add("smolvlm", Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,)))

@@ -66,8 +66,10 @@ class Tiny:
     """`image`, and `video` where the family has it."""
     types: str = ""
     """What the processor calls the types of the tokens, where it gives them: `mm_token_type_ids`."""
-    type_of: Mapping[str, int] = field(default_factory=lambda: {"image": 1, "video": 2, "answer": 0})
-    """Type of a picture's tokens, of a film's, and of words that are generated."""
+    type_of: Mapping[str, int] = field(
+        default_factory=lambda: {"text": 0, "image": 1, "video": 2, "answer": 0}
+    )
+    """Type of words, of a picture's tokens, of a film's, and of words that are generated."""
     collate: Callable[[list[list[dict[str, Tensor]]]], dict[str, Tensor]] = flat
     """Puts what the rows show together."""
 
@@ -95,8 +97,8 @@ class Tiny:
             "attention_mask": padded([prompt.real for prompt in prompts], 0, side),
         }
         if self.types:
-            at = {"image": input_ids == PICTURE, "video": input_ids == CLIP}
-            batch[self.types] = sum(self.type_of[kind] * where.int() for kind, where in at.items())
+            types = torch.where(input_ids == PICTURE, self.type_of["image"], self.type_of["text"])
+            batch[self.types] = torch.where(input_ids == CLIP, self.type_of["video"], types)
         shown = self.collate([prompt.shown for prompt in prompts])
         dtype = self.model.dtype
         return batch | {name: x.to(dtype) if x.is_floating_point() else x for name, x in shown.items()}
@@ -132,8 +134,11 @@ def tower(model_type: str, side: int = 24, **changes: Any) -> dict[str, Any]:
     return {"model_type": model_type, "image_size": side, "patch_size": 4} | size | changes
 
 
-def randomised(model: Any) -> Any:
-    """Weights large enough that every token matters: an untrained projector is nearly constant otherwise."""
+def randomised(kind: Any, config: Any) -> Any:
+    """A model with weights so large that every token matters: an untrained projector is nearly constant."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # some models draw what is no weight
+        model = kind(config)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -142,4 +147,4 @@ def randomised(model: Any) -> Any:
             parameter.copy_(noise if parameter.ndim > 1 else parameter + noise)
     model.generation_config.eos_token_id = None  # so that every row writes as much as it is asked to
     model.generation_config.pad_token_id = PAD
-    return model.float().eval()
+    return model.eval()

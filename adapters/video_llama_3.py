@@ -1,21 +1,11 @@
 """VideoLLaMA 3: pictures of any size, with a merge size for each."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 import transformers
 
+from arr_coc.adapters.grids import unknown
 from arr_coc.adapters.tiny import CLIP, PICTURE, Tiny, decoder, picture, randomised, tower
-from arr_coc.family import FAMILIES, Family, Grids
-
-
-def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
-    """From `image_grid_thw` and `image_merge_sizes`; not in generate(), nor for films, which are thinned."""
-    if inputs.get("image_grid_thw") is None or inputs.get("video_grid_thw") is not None:
-        return None
-    merged = zip(inputs["image_grid_thw"].tolist(), inputs["image_merge_sizes"].tolist(), strict=True)
-    return [(time, height // merge, width // merge) for (time, height, width), merge in merged]
+from arr_coc.family import FAMILIES, Family
 
 
 def tiny() -> Tiny:
@@ -25,7 +15,7 @@ def tiny() -> Tiny:
     config = transformers.VideoLlama3Config(
         vision_config=vision, text_config=decoder("qwen2"), image_token_id=PICTURE, video_token_id=CLIP
     )
-    model = randomised(transformers.VideoLlama3ForConditionalGeneration(config))
+    model = randomised(transformers.VideoLlama3ForConditionalGeneration, config)
     image = picture(
         {"pixel_values": (36, 48)},
         36,
@@ -35,4 +25,4 @@ def tiny() -> Tiny:
     return Tiny(model, {"image": image})
 
 
-FAMILIES.add("video_llama_3", Family(grids=grids, tiny=tiny))
+FAMILIES.add("video_llama_3", Family(grids=unknown, tiny=tiny))

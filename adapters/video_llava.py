@@ -21,7 +21,7 @@ def tiny() -> Tiny:
     # The name changed in transformers 5.23.
     names = inspect.signature(transformers.VideoLlavaModel.forward).parameters
     pixels = "pixel_values" if "pixel_values" in names else "pixel_values_images"
-    model = randomised(transformers.VideoLlavaForConditionalGeneration(config))
+    model = randomised(transformers.VideoLlavaForConditionalGeneration, config)
     return Tiny(model, {"image": picture({pixels: (1, 3, 24, 24)}, 36)})
 
 

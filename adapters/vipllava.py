@@ -15,7 +15,7 @@ def tiny() -> Tiny:
         image_token_index=PICTURE,
         vision_feature_layers=[-1, -2, 1],
     )
-    model = randomised(transformers.VipLlavaForConditionalGeneration(config))
+    model = randomised(transformers.VipLlavaForConditionalGeneration, config)
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 24, 24)}, 36)})
 
 

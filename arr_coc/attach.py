@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from operator import attrgetter
 from typing import Any
 from weakref import WeakSet
 
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.masking_utils import create_masks_for_generate
 
-from arr_coc.family import FAMILIES
-from arr_coc.prefill import Allocate, Parts, Prefill
+from arr_coc.parts import parts_of
+from arr_coc.prefill import Allocate, Prefill
 from arr_coc.taps import tapping
 from arr_coc.types import Allocation
 
@@ -55,32 +53,3 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         stack.callback(own.update, before)
         stack.callback(own.pop, _MASKS)
         yield prefill.trace
-
-
-def parts_of(model: Any) -> Parts:
-    """Find in a model what its family says that there is."""
-    inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
-    if isinstance(inner, nn.Module) and not isinstance(inner, PreTrainedModel):
-        inner = getattr(inner, "get_base_model", lambda: None)()  # PEFT
-    if not isinstance(inner, PreTrainedModel):
-        raise TypeError(
-            f"attached() takes a transformers model, a PEFT model or a pipeline, got {type(model).__name__}: "
-            "pass the model inside it"
-        )
-    kind = inner.config.model_type
-    if kind not in FAMILIES:
-        raise ValueError(
-            f"no model family called {kind!r}. Known: {', '.join(FAMILIES)}. Declare it with "
-            f"FAMILIES.add({kind!r}, Family(...)), as the files in arr_coc.adapters do"
-        )
-    family = FAMILIES[kind]
-    base = inner.base_model
-    try:
-        decoder = attrgetter(family.language_model)(base)
-        first_layer = attrgetter(family.layers)(decoder)[0]
-    except AttributeError as error:
-        raise ValueError(
-            f"the family {kind!r} looks for {family.language_model!r} in {type(base).__name__} and for "
-            f"{family.layers!r} in that, but: {error}; attach the whole model or correct the Family's paths"
-        ) from error
-    return Parts(inner, base, decoder, first_layer, family)

@@ -36,7 +36,9 @@ class Cut:
         """To the old places, with zeros where tokens were dropped: logits and labels keep their indices."""
         batch, _, dim = hidden.shape
         index = self.index[..., None].expand(-1, -1, dim)
-        return hidden.new_zeros(batch, self.seq, dim).scatter(1, index, hidden * self.real[..., None])
+        # Added, as padding may point to a place that is taken; and set to zero, as it may hold NaN.
+        hidden = hidden.masked_fill(~self.real[..., None], 0.0)
+        return hidden.new_zeros(batch, self.seq, dim).scatter_add(1, index, hidden)
 
     def arguments(
         self,
@@ -53,7 +55,8 @@ class Cut:
                 new[name] = self.rows(value)
         for where, planes in visual_rows:
             if whole.get(where) is not None:
-                kept = torch.zeros_like(whole[where]).scatter(1, self.index, self.real)
+                counted = torch.zeros_like(whole[where], dtype=torch.long)
+                kept = counted.scatter_add(1, self.index, self.real.long()) > 0
                 chosen = kept[whole[where]]
                 new[planes] = [plane[chosen.to(plane.device)] for plane in whole[planes]]
                 new[where] = self.rows(whole[where]) & self.real

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from arr_coc.attach import parts_of
 from arr_coc.family import Modality
+from arr_coc.parts import parts_of
 from arr_coc.taps import tapped
 
 

@@ -86,3 +86,5 @@ class Family:
 
 FAMILIES: Registry[Family] = Registry("model family")
 """Every supported `config.model_type`."""
+REFUSED: Registry[str] = Registry("model that cannot be pruned")
+"""`config.model_type` of what cannot be attached to, with the reason."""

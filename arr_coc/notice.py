@@ -35,7 +35,7 @@ class Notice:
 
     def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call:
         """What the base model is about to do. `guessed`: words at its end that are no part of the prompt."""
-        inputs = self._signature.bind_partial(*args, **kwargs).arguments if args else kwargs
+        inputs = dict(zip(self._signature.parameters, args, strict=False)) | dict(kwargs)
         encoded = inputs.get("mm_encoder_outputs") or {}
         # Only where pixels come in: a model may also *write* a placeholder, which is then a word like others.
         shown = {

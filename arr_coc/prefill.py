@@ -1,7 +1,7 @@
 """What the hooks do while an allocator is attached: let the language model see only what was kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -12,28 +12,17 @@ from torch.nn.functional import pad
 
 from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
-from arr_coc.family import Family
 from arr_coc.layout import lay_out, positions_of
 from arr_coc.masks import Masks, padding, ready_made, types_of
 from arr_coc.notice import Call, Notice, guessed
+from arr_coc.parts import Parts
 from arr_coc.taps import Tapping
+from arr_coc.trial import TRUSTED, Trial
 from arr_coc.types import Allocation, Context
 
 Allocate = Callable[[Context], Allocation]
 """Decides what to keep of one prefill. `arr_coc.allocate.Allocator` is one; any function will do."""
 Arguments = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The modules of a vision-language model that are hooked."""
-
-    model: Any
-    base: nn.Module
-    """Merges pictures into word embeddings and calls the decoder."""
-    decoder: nn.Module
-    first_layer: nn.Module
-    family: Family
 
 
 class Prefill:
@@ -52,6 +41,8 @@ class Prefill:
         self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
         self._seen = 0
         self._guessed = 0
+        trusted = parts.declared or parts.base in TRUSTED
+        self._trial = None if trusted else Trial(parts, self._masks)
 
     def guess(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the whole model."""
@@ -59,7 +50,13 @@ class Prefill:
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the base model."""
-        self._call = self._notice(args, kwargs, self._guessed)
+        if self._trial is not None and self._trial.running:
+            return
+        call = self._notice(args, kwargs, self._guessed)
+        if self._trial is not None and call.visual is not None:
+            self._trial(call.inputs)
+            self._trial = None
+        self._call = call
         if self.taps is not None:
             self.taps.begin()
 

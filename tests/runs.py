@@ -12,11 +12,11 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 import arr_coc.adapters  # noqa: F401  (registers the families)
 from arr_coc.adapters.tiny import PAD, WORDS, Prompt, Row, Tiny
-from arr_coc.attach import parts_of
 from arr_coc.family import FAMILIES
+from arr_coc.parts import parts_of
 
-STEPS = 5
-FELT = 1e-3
+STEPS = 3
+FELT = {torch.float32: 1e-2, torch.bfloat16: 0.5}
 """What pruning must change at least, in logits, for a law to say something."""
 ROWS = [Row(1, (4, "image", 9)), Row(2, (2, "image", 1, "image", 5)), Row(3, (7,)), Row(4, (3, "image", 12))]
 Inputs = dict[str, Tensor]

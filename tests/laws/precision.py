@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from arr_coc.adapters.tiny import Tiny
-from arr_coc.attach import parts_of
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, law
 from tests.laws.memory import cached_against_repeated
 from tests.laws.pruning import against_hidden, compacted

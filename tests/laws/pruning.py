@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from arr_coc.adapters.tiny import Tiny
-from arr_coc.attach import attached, parts_of
+from arr_coc.attach import attached
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, EXACT, law
 from tests.runs import ROWS, Inputs, apart, batches, decoder_of, generated, positions, visual_of, watched
 from tests.stubs import Some, blind, keep_all
@@ -67,13 +68,14 @@ def compacted(tiny: Tiny, inputs: Inputs, allocation: Any, bias: Tensor | None =
     at = given.get("position_ids")
     at = torch.arange(seq)[None, None] if at is None else at.reshape(-1, *at.shape[-2:])
     for row, keep in enumerate(allocation.keep):
+        n = int(keep.sum())
         own = at.expand(-1, len(whole), -1)[:, row : row + 1, keep]
         call = {
             "inputs_embeds": given["inputs_embeds"][row : row + 1, keep],
             "position_ids": own if len(at) > 1 else own[0],
+            "attention_mask": torch.ones(1, n, dtype=torch.long),  # else gaps are ends of sequences
         }
         if bias is not None:
-            n = int(keep.sum())
             seen = torch.ones(n, n, dtype=torch.bool).tril()[None, None]
             mask = torch.where(seen, bias[row, keep], torch.finfo(whole.dtype).min).to(whole.dtype)
             call["attention_mask"] = dict.fromkeys(decoder.config.layer_types) | {"full_attention": mask}

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from arr_coc.adapters.tiny import Tiny
-from arr_coc.attach import attached, parts_of
+from arr_coc.attach import attached
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, EXACT, law
 from tests.runs import ROWS, apart, batches, decoder_of, positions, watched
 from tests.stubs import Some

@@ -1,0 +1,30 @@
+"""What is excused from the laws is so because of the model: it fails in the same way with nothing dropped."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tests.laws import BROKEN, CLOSE, EXCUSED
+from tests.laws.memory import turns
+from tests.runs import ROWS, generated, tiny_model
+from tests.stubs import keep_all
+
+
+@pytest.fixture(autouse=True)
+def _no_grad() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+@pytest.mark.parametrize("family", [family for family, name in EXCUSED if name == "next_turn"])
+def test_two_turns_are_not_one_prompt_without_arr_coc_either(family: str) -> None:
+    assert turns(tiny_model(family, "sdpa"), keep_all, 1) > 100 * CLOSE
+
+
+@pytest.mark.parametrize("family", BROKEN)
+def test_a_broken_model_does_not_generate_without_arr_coc_either(family: str) -> None:
+    tiny = tiny_model(family, "sdpa")
+
+    with pytest.raises((AttributeError, ValueError)):
+        generated(tiny, tiny.inputs(ROWS[:1]), num_beams=2)
