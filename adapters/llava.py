@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from arr_coc.adapters.tiny import PICTURE, Shown, Tiny, decoder, randomised
+from arr_coc.adapters.towers import encoder
 from arr_coc.family import FAMILIES, IMAGE, Family, Grids
 
 SQUARE = ("clip_vision_model", "siglip_vision_model")
@@ -70,4 +71,4 @@ def tiny() -> Tiny:
     return Tiny(model, {"image": image})
 
 
-FAMILIES.add("llava", Family(grids=grids, tiny=tiny, modalities=(IMAGE,)))
+FAMILIES.add("llava", Family(grids=grids, tiny=tiny, modalities=(IMAGE,), taps=encoder))

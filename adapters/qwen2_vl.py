@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Shown, Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family, Grids
 
 ROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
@@ -66,4 +67,4 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Qwen2VLForConditionalGeneration, config), FILM)
 
 
-FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny))
+FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny, taps=qwen))

@@ -8,6 +8,7 @@ import transformers
 from arr_coc.adapters import qwen2_vl
 from arr_coc.adapters.qwen2_vl import IDS, PATCH, ROPE, tiny_of
 from arr_coc.adapters.tiny import CLIP, END, START, Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family, Grids
 
 VISION = {
@@ -40,4 +41,4 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Qwen3VLForConditionalGeneration, config), FRAMES)
 
 
-FAMILIES.add("qwen3_vl", Family(grids=grids, tiny=tiny, visual_rows=DEEPSTACK, note=PLANES))
+FAMILIES.add("qwen3_vl", Family(grids=grids, tiny=tiny, visual_rows=DEEPSTACK, taps=qwen, note=PLANES))

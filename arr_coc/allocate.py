@@ -47,6 +47,11 @@ class Allocator:
         SELECTORS[self._selector_name()]
         POSITIONS[self.positions]
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the scorer reads of the vision tower."""
+        return getattr(self._scorer(), "needs", ())
+
     @torch.no_grad()
     def __call__(self, context: Context) -> Allocation:
         """Decide for every picture. Where all is kept nothing else is done: not scored, merged or biased."""

@@ -10,6 +10,7 @@ from transformers.masking_utils import create_masks_for_generate
 
 from arr_coc.parts import parts_of
 from arr_coc.prefill import Allocate, Prefill
+from arr_coc.taps import tapping
 from arr_coc.types import Allocation
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()
@@ -34,7 +35,8 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         )
     own: dict[str, Any] = vars(parts.model)
     before: dict[str, Callable[..., Any]] = {_MASKS: own[_MASKS]} if _MASKS in own else {}
-    prefill = Prefill(parts, allocate, getattr(parts.model, _MASKS, create_masks_for_generate))
+    taps = tapping(parts.base, parts.family, parts.model.config, getattr(allocate, "needs", ()))
+    prefill = Prefill(parts, allocate, getattr(parts.model, _MASKS, create_masks_for_generate), taps)
     with ExitStack() as stack:
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
@@ -44,6 +46,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
             parts.decoder.register_forward_pre_hook(prefill.shorten, with_kwargs=True),
             parts.first_layer.register_forward_pre_hook(prefill.measure, with_kwargs=True),
             parts.decoder.register_forward_hook(prefill.finish, with_kwargs=True),
+            *(taps.hooks() if taps is not None else ()),
         ):
             stack.callback(hook.remove)
         own[_MASKS] = prefill.masks

@@ -10,6 +10,7 @@ import torch
 
 from arr_coc.family import Modality
 from arr_coc.parts import parts_of
+from arr_coc.taps import tapped
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class Encoded:
 
 
 @torch.no_grad()
-def encoded(model: Any, inputs: Mapping[str, Any]) -> Encoded:
+def encoded(model: Any, inputs: Mapping[str, Any], taps: tuple[str, ...] = ()) -> Encoded:
     """Run the vision tower over the pictures in `inputs`, as `generate` does first thing.
 
-    `model` as in `attached`. Raises ValueError where no picture is shown or a model cannot take them encoded.
+    `model` as in `attached`; `taps` are the `needs` of an allocator that will read the tower, if it is not
+    attached already. Raises ValueError where no picture is shown or a model cannot take them encoded.
     """
     parts = parts_of(model)
     if "mm_encoder_outputs" not in inspect.signature(parts.model.forward).parameters:
@@ -47,7 +49,8 @@ def encoded(model: Any, inputs: Mapping[str, Any]) -> Encoded:
     if not shown:
         wanted = " or ".join(way.pixels for way in parts.family.modalities)
         raise ValueError(f"no picture to encode: expected {wanted}, got {', '.join(inputs) or 'nothing'}")
-    outputs = {way.name: _features(parts.base, way, inputs) for way in shown}
+    with tapped(parts.base, parts.family, parts.model.config, taps):
+        outputs = {way.name: _features(parts.base, way, inputs) for way in shown}
     return Encoded(outputs, frozenset(name for name in inputs if "pixel" in name))
 
 
@@ -57,4 +60,6 @@ def _features(base: Any, way: Modality, inputs: Mapping[str, Any]) -> Any:
     features = encode(**taken, return_dict=True)
     # Every layer's states would be held as long as the pictures are.
     kept = {name: said for name, said in features.items() if name not in ("hidden_states", "attentions")}
-    return type(features)(**kept)
+    slim = type(features)(**kept)
+    slim.taps = vars(features).get("taps")
+    return slim

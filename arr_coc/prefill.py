@@ -16,6 +16,7 @@ from arr_coc.layout import lay_out, positions_of
 from arr_coc.masks import Masks, padding, ready_made, types_of
 from arr_coc.notice import Call, Notice, guessed
 from arr_coc.parts import Parts
+from arr_coc.taps import Tapping
 from arr_coc.trial import TRUSTED, Trial
 from arr_coc.types import Allocation, Context
 
@@ -27,8 +28,11 @@ Arguments = dict[str, Any]
 class Prefill:
     """The hooks, and what they have to remember between the base model and the end of its decoder."""
 
-    def __init__(self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any]) -> None:
+    def __init__(
+        self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any], taps: Tapping | None
+    ) -> None:
         self.parts = parts
+        self.taps = taps
         self.allocate = allocate
         self._masks = Masks(parts.model.config, build_masks)
         self.trace: list[Allocation] = []
@@ -53,6 +57,8 @@ class Prefill:
             self._trial(call.inputs)
             self._trial = None
         self._call = call
+        if self.taps is not None:
+            self.taps.begin()
 
     def shorten(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
@@ -161,8 +167,10 @@ class Prefill:
         if call.asked is not None:
             text = text & (torch.arange(seq, device=device) < call.asked)
         rotary = positions[1:] if len(positions) == 4 else positions  # text, time, height, width
-        picture, grid = lay_out(visual, rotary, self.parts.family.grids(self.parts.model.config, call.inputs))
-        return Context(embeds, visual, text, valid, rotary, picture, grid, self.parts.family.fractional)
+        family, config = self.parts.family, self.parts.model.config
+        picture, grid = lay_out(visual, rotary, family.grids(config, call.inputs))
+        taps = None if self.taps is None else self.taps.of(family, config, call.inputs, visual)
+        return Context(embeds, visual, text, valid, rotary, picture, grid, family.fractional, taps)
 
     def _timed(self, context: Context) -> Allocation:
         _wait(context.embeds.device)

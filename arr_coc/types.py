@@ -9,6 +9,19 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Taps:
+    """What the vision tower said of each visual token, in float32, 0 elsewhere; None if no scorer asked."""
+
+    attention: Float[Tensor, "rows tokens"] | None = None
+    """Mean over heads of the attention that the class token pays, or that all patches of a picture pay on
+    average where there is none: over a picture it sums to 1, or a little less with a class token."""
+    keys: Float[Tensor, "rows tokens _"] | None = None
+    """Keys of the same layer, all heads, before rotation."""
+    features: Float[Tensor, "rows tokens _"] | None = None
+    """What the projector is given."""
+
+
+@dataclass(frozen=True)
 class Context:
     """One prefill as the language model is about to see it, before anything is dropped."""
 
@@ -28,6 +41,8 @@ class Context:
     """Tokens along time, height, width of each picture; 0 where unknown or where a row has fewer pictures."""
     fractional: bool = True
     """Whether the model's rotary positions may lie between whole numbers."""
+    taps: Taps | None = None
+    """What the scorer needs of the vision tower, by column of the sequence."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -65,6 +80,7 @@ class Context:
             row=row,
             nth=nth,
             index=index,
+            taps=self.taps and _gathered(self.taps, row, index, valid),
         )
 
 
@@ -88,11 +104,31 @@ class Pictures:
     """Its place among the pictures of that row."""
     index: Int[Tensor, "picture visual"]
     """Column of each token in the sequence."""
+    taps: Taps | None = None
+    """What the scorer needs of the vision tower."""
 
     @property
     def count(self) -> Int[Tensor, " picture"]:
         """Number of visual tokens of each picture."""
         return self.valid.sum(1)
+
+
+def _gathered(
+    taps: Taps,
+    row: Int[Tensor, " picture"],
+    index: Int[Tensor, "picture visual"],
+    valid: Bool[Tensor, "picture visual"],
+) -> Taps:
+    """One row a picture; 0 at padding."""
+
+    def each(
+        said: Shaped[Tensor, "batch seq *width"] | None,
+    ) -> Shaped[Tensor, "picture visual *width"] | None:
+        if said is None:
+            return None
+        return said[row[:, None], index] * valid.view(*valid.shape, *[1] * (said.ndim - 2))
+
+    return Taps(each(taps.attention), each(taps.keys), each(taps.features))
 
 
 @runtime_checkable
@@ -186,7 +222,10 @@ class Scorer(Protocol):
     """Values every visual token. A frozen dataclass in `arr_coc/scorers/`, one file each."""
 
     selector: ClassVar[str]
-    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ..."""
+    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ...
+
+    One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
+    `features`, and finds them in `Pictures.taps`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

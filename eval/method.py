@@ -63,6 +63,11 @@ class Method:
             positions=self.positions,
         )
 
+    def needs(self, budget: Budget, seed: int) -> tuple[str, ...]:
+        """What its scorer reads of the vision tower."""
+        allocator = self.allocator(budget, seed)
+        return () if allocator is None else allocator.needs
+
 
 FULL = Method("full")
 """Every visual token: the untouched model, nothing attached."""

@@ -1,7 +1,7 @@
 """Turn pictures and questions into the inputs of a model, and encode the pictures once."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,11 +64,14 @@ def prompt(loaded: Loaded, images: Sequence[Image.Image], questions: Sequence[st
     return Prompt(inputs, visual, inputs["attention_mask"].bool(), _grids(family, model, inputs, visual))
 
 
-def encoded(loaded: Loaded, prompt: Prompt) -> Prompt:
-    """With its pictures encoded, as generate() does first thing; unchanged where a model cannot."""
+def encoded(loaded: Loaded, prompt: Prompt, taps: Iterable[str] = ()) -> Prompt:
+    """With its pictures encoded, as generate() does first thing; unchanged where a model cannot.
+
+    `taps`: what the allocators that will be asked need of the vision tower.
+    """
     if "mm_encoder_outputs" not in inspect.signature(loaded.model.forward).parameters:
         return prompt
-    return replace(prompt, encoded=encode(loaded.model, prompt.inputs))
+    return replace(prompt, encoded=encode(loaded.model, prompt.inputs, tuple(sorted(set(taps)))))
 
 
 def _grids(family: Any, model: Any, inputs: dict[str, Any], visual: Tensor) -> list[tuple[int, int]]:
