@@ -29,9 +29,9 @@ EXCUSED = {
 }
 """What does not hold without arr-coc either, with the reason: a test checks that it does not."""
 if "_update_model_kwargs_for_generation" not in vars(PaliGemmaForConditionalGeneration):
-    EXCUSED["paligemma", "cached"] = "without a cache, what was answered counts as prefix"  # fixed since
+    EXCUSED["paligemma", "cached"] = "without a cache, what was answered counts as prefix"
 BROKEN = {
-    "llama4": "Llama 4 itself fails: with static caches (transformers 5.16), beams (5.23), in every call (5.24.0)",
+    "llama4": "Llama 4 itself fails: static caches in transformers 5.16, beams in 5.23, every call in 5.24.0",
 }
 """Models that cannot be run through the laws, with the reason."""
 
