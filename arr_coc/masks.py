@@ -53,7 +53,9 @@ def types_of(
     """The types of the tokens that are kept, behind zeros for what is cached: its blocks are complete."""
     cached = prefix.physical - cut.index.shape[1]
     given = {name: inputs[name] for name in TYPES if inputs.get(name) is not None}
-    return {name: pad(cut.rows(of[:, -cut.seq :]), (cached, 0)) for name, of in given.items()}
+    # Guesses after the prompt, in assisted generation, are given no types: they are text.
+    whole = {name: pad(of, (0, max(cut.seq - of.shape[1], 0))) for name, of in given.items()}
+    return {name: pad(cut.rows(of[:, -cut.seq :]), (cached, 0)) for name, of in whole.items()}
 
 
 def ready_made(mask: Any) -> bool:

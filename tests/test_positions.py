@@ -125,7 +125,8 @@ def test_what_is_written_goes_on_from_the_compact_prompt(tiny: Tiny, rows: list[
         run = generated(tiny, inputs)
         words = run.sequences[:, -STEPS:]
         again = [
-            tiny.model(**longer(inputs, words[:, :n]), use_cache=False).logits[:, -1] for n in range(STEPS)
+            tiny.model(**longer(tiny, inputs, words[:, :n]), use_cache=False).logits[:, -1]
+            for n in range(STEPS)
         ]
         others = [
             generated(tiny, inputs, use_cache=False),
@@ -147,7 +148,7 @@ def test_what_is_written_goes_on_from_the_compact_prompt(tiny: Tiny, rows: list[
 def test_a_later_turn_goes_on_from_a_compact_one(tiny: Tiny) -> None:
     first, second = ROWS[:2], even(tiny)
     one, two = tiny.inputs(first), tiny.inputs(second)
-    whole = joined((first, one), (second, two))
+    whole = joined(tiny, first, second)
     at = positions(tiny, whole)
     n = one["input_ids"].shape[1]
     start = {name: value[..., :n] for name, value in at.items()}

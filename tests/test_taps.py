@@ -57,7 +57,7 @@ def llava_over(vision: dict[str, Any], tokens: int, size: int, **options: Any) -
     config = transformers.LlavaConfig(
         vision_config=vision, text_config=decoder("llama"), image_token_index=PICTURE, **options
     )
-    model = randomised(transformers.LlavaForConditionalGeneration(config))
+    model = randomised(transformers.LlavaForConditionalGeneration, config)
     shown = Shown(
         lambda draw: {"pixel_values": torch.randn(1, 3, size, size, generator=draw)} | sizes,
         (PICTURE,) * tokens,
