@@ -5,8 +5,8 @@ from typing import Any
 
 import transformers
 
-from arr_coc.adapters.qwen2_vl import IDS, PATCH, ROPE, grids, tiny_of
-from arr_coc.adapters.tiny import CLIP, END, START, Tiny, decoder, randomised
+from arr_coc.adapters.qwen2_vl import FILM, IDS, PATCH, ROPE, grids, tiny_of
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
 from arr_coc.adapters.towers import qwen, windows
 from arr_coc.family import FAMILIES, Family, Tower
 
@@ -27,9 +27,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_5_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(
-        randomised(transformers.Qwen2_5_VLForConditionalGeneration, config), (START, *[CLIP] * 32, END)
-    )
+    return tiny_of(randomised(transformers.Qwen2_5_VLForConditionalGeneration, config), FILM)
 
 
 def taps(config: Any) -> Tower:

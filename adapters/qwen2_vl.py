@@ -19,6 +19,7 @@ IDS = {
 }
 PATCH = 4
 FILM = (START, *[CLIP] * 32, END)
+FILM = (START, *[CLIP] * 32, END)
 
 
 def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
@@ -63,9 +64,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(
-        randomised(transformers.Qwen2VLForConditionalGeneration, config), (START, *[CLIP] * 32, END)
-    )
+    return tiny_of(randomised(transformers.Qwen2VLForConditionalGeneration, config), FILM)
 
 
 FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny, taps=qwen))

@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 import arr_coc.adapters  # noqa: F401  (registers the families)
-from arr_coc.adapters.tiny import PAD, WORDS, Prompt, Row, Tiny
+from arr_coc.adapters.tiny import CLIP, PAD, PICTURE, WORDS, Prompt, Row, Tiny
 from arr_coc.family import FAMILIES
 from arr_coc.parts import parts_of
 
@@ -85,9 +85,8 @@ def generated(tiny: Tiny, inputs: Inputs, **options: Any) -> Any:
 
 
 def visual_of(tiny: Tiny, inputs: Inputs) -> Tensor:
-    """Columns of pictures, read from the prompt."""
-    ids = {token for shown in tiny.shown.values() for token in shown.ids if shown.ids.count(token) > 2}
-    return torch.isin(inputs["input_ids"], torch.tensor(sorted(ids)))
+    """Columns of pictures and films, read from the prompt."""
+    return torch.isin(inputs["input_ids"], torch.tensor([PICTURE, CLIP]))
 
 
 def batches(tiny: Tiny) -> Iterator[Inputs]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.laws import BROKEN, CLOSE, EXCUSED
-from tests.laws.memory import turns
+from tests.laws.memory import searched, turns
 from tests.runs import ROWS, generated, tiny_model
 from tests.stubs import keep_all
 
@@ -22,9 +22,18 @@ def test_two_turns_are_not_one_prompt_without_arr_coc_either(family: str) -> Non
     assert turns(tiny_model(family, "sdpa"), keep_all, 1) > 100 * CLOSE
 
 
+@pytest.mark.parametrize("family", [family for family, name in EXCUSED if name == "cached"])
+def test_a_cache_changes_what_is_said_without_arr_coc_as_well(family: str) -> None:
+    assert searched(tiny_model(family, "sdpa"), keep_all) > 100 * CLOSE
+
+
 @pytest.mark.parametrize("family", BROKEN)
 def test_a_broken_model_does_not_generate_without_arr_coc_either(family: str) -> None:
     tiny = tiny_model(family, "sdpa")
 
-    with pytest.raises((AttributeError, ValueError)):
-        generated(tiny, tiny.inputs(ROWS[:1]), num_beams=2)
+    def run() -> None:
+        for options in ({"num_beams": 2}, {"cache_implementation": "static", "disable_compile": True}):
+            generated(tiny, tiny.inputs(ROWS[:1]), **options)
+
+    with pytest.raises((AttributeError, TypeError, ValueError)):
+        run()

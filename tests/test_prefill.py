@@ -11,6 +11,7 @@ from arr_coc.adapters.tiny import PICTURE, Row, Tiny
 from arr_coc.attach import attached
 from arr_coc.family import FAMILIES, Family
 from arr_coc.types import Allocation, Context
+from tests.laws.memory import turns
 from tests.runs import ROWS, STEPS, apart, generated, positions, tiny_model
 from tests.stubs import Some, allocation
 
@@ -135,10 +136,12 @@ def test_a_placeholder_that_brings_no_picture_is_text() -> None:
 
 def test_embeddings_in_place_of_ids_are_pruned_alike(tiny: Tiny) -> None:
     inputs = tiny.inputs(ROWS)
+    if tiny.model.config.model_type == "gemma4":
+        pytest.skip("Gemma 4 wants to know the words: it has inputs for every layer")
     at = positions(tiny, inputs)
-    instead = {
-        name: value for name, value in inputs.items() if name not in ("input_ids", "mm_token_type_ids")
-    }
+    # Types only serve to find positions, where there is something to find.
+    unused = ("input_ids", "mm_token_type_ids") if at else ("input_ids",)
+    instead = {name: value for name, value in inputs.items() if name not in unused}
     instead["inputs_embeds"] = tiny.model.get_input_embeddings()(inputs["input_ids"])
 
     with attached(tiny.model, Some()) as trace:
@@ -192,3 +195,48 @@ def test_a_family_is_declared_with_data_alone(llava: Tiny, monkeypatch: pytest.M
 
     assert context.picture.amax(1).tolist() == [0, 1, -1, 0]
     assert not context.grid.any()
+
+
+RECURRENT = [name for name in FAMILIES if FAMILIES[name].recurrent]
+
+
+@pytest.mark.parametrize("family", RECURRENT)
+def test_recurrent_rows_that_keep_different_numbers_in_a_later_turn_are_refused(family: str) -> None:
+    with pytest.raises(ValueError, match="keep the same number in every row"):
+        turns(tiny_model(family, "sdpa"), Some(), 2)
+
+
+def test_a_recurrent_decoder_skips_what_is_dropped_and_so_differs_from_one_that_masks_it() -> None:
+    tiny = tiny_model("lfm2_vl", "sdpa")
+    inputs = tiny.inputs(ROWS[:1])
+    with attached(tiny.model, Some()) as trace:
+        skipped = tiny.model(**inputs).logits[:, -1]
+
+    masked = tiny.model(**inputs | {"attention_mask": trace[0].keep.long()}).logits[:, -1]
+
+    assert apart(skipped, masked) > 1e-2
+
+
+@pytest.mark.parametrize("family", ["gemma3", "aya_vision"])
+def test_a_sliding_window_counts_the_tokens_that_are_kept(family: str) -> None:
+    tiny = tiny_model(family, "sdpa")
+    inputs = tiny.inputs([Row(7, (20, "image", 4))])
+    text = tiny.model.config.text_config
+
+    def only_text(context: Context) -> Allocation:
+        return allocation(context, context.text)
+
+    with attached(tiny.model, only_text):
+        wide = tiny.model(**inputs).logits[:, -1]
+    before = text.sliding_window
+    text.sliding_window = 27
+    try:
+        with attached(tiny.model, only_text) as trace:
+            narrow = tiny.model(**inputs).logits[:, -1]
+    finally:
+        text.sliding_window = before
+
+    assert trace[0].seen is not None
+    assert trace[0].seen <= 27
+    assert inputs["input_ids"].shape[1] > 2 * 27
+    assert apart(narrow, wide) == 0
