@@ -17,11 +17,23 @@ from arr_coc.family import FAMILIES
 from arr_coc.positions import POSITIONS
 from arr_coc.types import Allocation, Context
 from tests.contexts import context
-from tests.runs import ROWS, STEPS, Inputs, apart, even, generated, joined, longer, positions, tiny_model
+from tests.runs import (
+    ROWS,
+    STEPS,
+    Inputs,
+    apart,
+    decoder_of,
+    even,
+    generated,
+    joined,
+    longer,
+    positions,
+    tiny_model,
+)
 from tests.stubs import Some, blind
 
 CLOSE = 1e-4
-NAMES = ["llava", "qwen2_5_vl", "qwen3_vl"]
+NAMES = ["llava", "qwen2_5_vl", "qwen3_vl", "gemma3", "idefics3", "internvl"]
 
 
 @pytest.fixture(autouse=True)
@@ -191,7 +203,7 @@ def test_the_centroid_is_the_mean_position_of_what_was_merged(tiny: Tiny, option
         pruned = tiny.model(**inputs).logits
     allocation, seen = trace[0], shown[0]
     visual = seen.visual[..., None]
-    hook = tiny.model.model.language_model.register_forward_pre_hook(
+    hook = decoder_of(tiny).register_forward_pre_hook(
         lambda _, args, kwargs: (
             args,
             kwargs | {"inputs_embeds": torch.where(visual, allocation.embeds, kwargs["inputs_embeds"])},
