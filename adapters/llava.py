@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from arr_coc.adapters.tiny import PICTURE, Shown, Tiny, decoder, randomised
+from arr_coc.adapters.towers import encoder
 from arr_coc.family import FAMILIES, IMAGE, Family, Grids
 
 SQUARE = ("clip_vision_model", "siglip_vision_model")
@@ -16,9 +17,9 @@ SQUARE = ("clip_vision_model", "siglip_vision_model")
 def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
     """A square of patches, the same for every picture; with a Pixtral tower, as many as fit its size."""
     vision = config.vision_config
-    encoded = (inputs.get("mm_encoder_outputs") or {}).get("image")
     if vision.model_type == "pixtral":
-        return _pixtral(config, inputs, encoded)
+        return pixtral(config, inputs)
+    encoded = (inputs.get("mm_encoder_outputs") or {}).get("image")
     if vision.model_type not in SQUARE:
         return None
     pictures = inputs["pixel_values"] if encoded is None else encoded.pooler_output
@@ -26,13 +27,15 @@ def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
     return [(1, side, side)] * len(pictures)
 
 
-def _pixtral(config: Any, inputs: Mapping[str, Any], encoded: Any) -> Grids | None:
+def pixtral(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
+    """As many patches as fit the size of the picture; a merger may make one token each few."""
     if inputs.get("image_sizes") is not None:
-        patch = config.vision_config.patch_size
+        patch = config.vision_config.patch_size * getattr(config, "spatial_merge_size", 1)
         return [
             (1, height // patch, width // patch)
             for height, width in torch.as_tensor(inputs["image_sizes"]).tolist()
         ]
+    encoded = (inputs.get("mm_encoder_outputs") or {}).get("image")
     if encoded is None or inputs.get("input_ids") is None:
         return None
     # generate() keeps the sizes to itself, but a break stands after every row of patches: rows are runs.
@@ -61,11 +64,11 @@ def tiny() -> Tiny:
         text_config=decoder("llama"),
         image_token_index=PICTURE,
     )
-    model = randomised(transformers.LlavaForConditionalGeneration(config))
+    model = randomised(transformers.LlavaForConditionalGeneration, config)
     image = Shown(
         lambda generator: {"pixel_values": torch.randn(1, 3, 32, 32, generator=generator)}, (PICTURE,) * 64
     )
     return Tiny(model, {"image": image})
 
 
-FAMILIES.add("llava", Family(grids=grids, tiny=tiny, modalities=(IMAGE,)))
+FAMILIES.add("llava", Family(grids=grids, tiny=tiny, modalities=(IMAGE,), taps=encoder))

@@ -1,10 +1,14 @@
 """Qwen2.5-VL: as Qwen2-VL, with windows in the tower and time in seconds."""
 
+from dataclasses import replace
+from typing import Any
+
 import transformers
 
-from arr_coc.adapters.qwen2_vl import IDS, PATCH, ROPE, grids, tiny_of
-from arr_coc.adapters.tiny import CLIP, END, START, Tiny, decoder
-from arr_coc.family import FAMILIES, Family
+from arr_coc.adapters.qwen2_vl import FILM, IDS, PATCH, ROPE, grids, tiny_of
+from arr_coc.adapters.tiny import Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen, windows
+from arr_coc.family import FAMILIES, Family, Tower
 
 
 def tiny() -> Tiny:
@@ -23,7 +27,12 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_5_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(transformers.Qwen2_5_VLForConditionalGeneration(config), (START, *[CLIP] * 32, END))
+    return tiny_of(randomised(transformers.Qwen2_5_VLForConditionalGeneration, config), FILM)
 
 
-FAMILIES.add("qwen2_5_vl", Family(grids=grids, tiny=tiny))
+def taps(config: Any) -> Tower:
+    """As Qwen2-VL, in the order of the windows."""
+    return replace(qwen(config), order=windows)
+
+
+FAMILIES.add("qwen2_5_vl", Family(grids=grids, tiny=tiny, taps=taps))

@@ -7,6 +7,7 @@ import torch
 import transformers
 
 from arr_coc.adapters.tiny import CLIP, END, PICTURE, START, Shown, Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family, Grids
 
 ROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 10000.0}
@@ -17,6 +18,8 @@ IDS = {
     "vision_end_token_id": END,
 }
 PATCH = 4
+FILM = (START, *[CLIP] * 32, END)
+FILM = (START, *[CLIP] * 32, END)
 
 
 def grids(config: Any, inputs: Mapping[str, Any]) -> Grids | None:
@@ -44,7 +47,7 @@ def tiny_of(model: Any, film: tuple[int, ...]) -> Tiny:
         return {"pixel_values_videos": pixels, "video_grid_thw": torch.tensor([[2, 8, 8]])}
 
     shown = {"image": Shown(image, (START, *[PICTURE] * 36, END)), "video": Shown(video, film)}
-    return Tiny(randomised(model), shown, types=True)
+    return Tiny(model, shown, types="mm_token_type_ids")
 
 
 def tiny() -> Tiny:
@@ -61,7 +64,7 @@ def tiny() -> Tiny:
         text_config=decoder("qwen2_vl_text", rope_parameters=ROPE),
         **IDS,
     )
-    return tiny_of(transformers.Qwen2VLForConditionalGeneration(config), (START, *[CLIP] * 32, END))
+    return tiny_of(randomised(transformers.Qwen2VLForConditionalGeneration, config), FILM)
 
 
-FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny))
+FAMILIES.add("qwen2_vl", Family(grids=grids, tiny=tiny, taps=qwen))

@@ -11,6 +11,7 @@ from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.count import Count
 from arr_coc.budgets.ratio import Ratio
 from arr_coc.merge import assign
+from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
 from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection
@@ -33,6 +34,8 @@ class Allocator:
     """Add ln n to the attention logits of a kept token that stands for n."""
     gate: float = -1.0
     """Least cosine at which a dropped token joins a kept one, for `merge` and `precision`; -1: all join."""
+    positions: str = "original"
+    """Where kept tokens stand, a name in `POSITIONS`: `original`, `compact`, or, once merged, `centroid`."""
     price: float = 0.0
     """lambda, in nats per full prefill: what it costs in `G` to keep tokens."""
 
@@ -42,6 +45,12 @@ class Allocator:
             raise ValueError(f"price is what keeping costs, in nats, and cannot be below 0, got {self.price}")
         self._budget()
         SELECTORS[self._selector_name()]
+        POSITIONS[self.positions]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the scorer reads of the vision tower."""
+        return getattr(self._scorer(), "needs", ())
 
     @torch.no_grad()
     def __call__(self, context: Context) -> Allocation:
@@ -60,9 +69,11 @@ class Allocator:
         if fixed:
             scores = self._scorer()(pictures)
         selection = selector(pictures, scores, asked)
-        merged, mass = self._represented(pictures, scores, selection)
+        merged, mass, speaker = self._represented(pictures, scores, selection)
+        keep = (context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False)
+        placed = POSITIONS[self.positions](context, keep, _columns(context, pictures, speaker))
         return Allocation(
-            keep=(context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False),
+            keep=keep,
             budget=_to_pictures(context, pictures, selection.keep.sum(1)),
             visual=_to_pictures(context, pictures, pictures.count),
             scores=_to_tokens(context, pictures, scores.values, torch.nan),
@@ -70,13 +81,20 @@ class Allocator:
             G=self._expected_free_energy(context, pictures, scores, selection),
             bias=None if mass is None else _to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
             embeds=None if merged is None else _replaced(context, pictures, selection, merged),
+            positions=placed.positions,
+            shift=placed.shift,
         )
 
     def _represented(
         self, pictures: Pictures, scores: Scores, selection: Selection
-    ) -> tuple[Float[Tensor, "picture visual dim"] | None, Float[Tensor, "picture visual"] | None]:
-        """New embeddings of the kept tokens and how many each stands for; None where not asked for."""
-        merged, mass = selection.merged, selection.mass
+    ) -> tuple[
+        Float[Tensor, "picture visual dim"] | None,
+        Float[Tensor, "picture visual"] | None,
+        Int[Tensor, "picture visual"] | None,
+    ]:
+        """New embeddings of the kept tokens, how many each stands for, and which went into which; None where
+        not asked for."""
+        merged, mass, speaker = selection.merged, selection.mass, selection.speaker
         if (self.merge and merged is None) or (self.precision and mass is None):
             assignment = assign(pictures, selection.keep, self.gate)
             if mass is None:
@@ -84,8 +102,8 @@ class Allocator:
             if self.merge and merged is None:
                 equal = torch.ones_like(scores.values)
                 weights = equal if scores.pragmatic is None else scores.pragmatic.exp()
-                merged = assignment.mean(pictures.tokens, weights)
-        return merged, mass if self.precision else None
+                merged, speaker = assignment.mean(pictures.tokens, weights), assignment.speaker()
+        return merged, mass if self.precision else None, speaker
 
     def _expected_free_energy(
         self, context: Context, pictures: Pictures, scores: Scores, selection: Selection
@@ -149,6 +167,16 @@ def _to_tokens(
     out = x.new_full((batch, seq + 1), elsewhere)  # with a spare column for padding
     out[pictures.row[:, None], _column(pictures, pictures.valid, seq)] = x
     return out[:, :seq]
+
+
+def _columns(
+    context: Context, pictures: Pictures, speaker: Int[Tensor, "picture visual"] | None
+) -> Int[Tensor, "batch seq"] | None:
+    """In columns of the sequence rather than places in the picture."""
+    if speaker is None:
+        return None
+    column = pictures.index.gather(1, speaker.clamp(min=0)).masked_fill(speaker < 0, -1)
+    return _to_tokens(context, pictures, column, -1)
 
 
 def _replaced(

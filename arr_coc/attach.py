@@ -2,16 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from operator import attrgetter
 from typing import Any
 from weakref import WeakSet
 
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.masking_utils import create_masks_for_generate
 
-from arr_coc.family import FAMILIES
-from arr_coc.prefill import Allocate, Parts, Prefill
+from arr_coc.parts import parts_of
+from arr_coc.prefill import Allocate, Prefill
+from arr_coc.taps import tapping
 from arr_coc.types import Allocation
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()
@@ -28,7 +27,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
     A key-value cache that was pruned can be gone on with inside such a block only. With `prefill_chunk_size`
     every chunk is a prefill of its own, decided without the words that follow it.
     """
-    parts = _parts(model)
+    parts = parts_of(model)
     if parts.base in _ATTACHED:
         raise ValueError(
             f"this {type(parts.model).__name__} has an allocator attached already: leave the first `with` "
@@ -36,47 +35,21 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
         )
     own: dict[str, Any] = vars(parts.model)
     before: dict[str, Callable[..., Any]] = {_MASKS: own[_MASKS]} if _MASKS in own else {}
-    prefill = Prefill(parts, allocate, getattr(parts.model, _MASKS, create_masks_for_generate))
+    taps = tapping(parts.base, parts.family, parts.model.config, getattr(allocate, "needs", ()))
+    prefill = Prefill(parts, allocate, getattr(parts.model, _MASKS, create_masks_for_generate), taps)
     with ExitStack() as stack:
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
         for hook in (
+            parts.model.register_forward_pre_hook(prefill.guess, with_kwargs=True),
             parts.base.register_forward_pre_hook(prefill.note, with_kwargs=True),
             parts.decoder.register_forward_pre_hook(prefill.shorten, with_kwargs=True),
             parts.first_layer.register_forward_pre_hook(prefill.measure, with_kwargs=True),
             parts.decoder.register_forward_hook(prefill.finish, with_kwargs=True),
+            *(taps.hooks() if taps is not None else ()),
         ):
             stack.callback(hook.remove)
         own[_MASKS] = prefill.masks
         stack.callback(own.update, before)
         stack.callback(own.pop, _MASKS)
         yield prefill.trace
-
-
-def _parts(model: Any) -> Parts:
-    """Find in a model what its family says that there is."""
-    inner = model if isinstance(model, nn.Module) else getattr(model, "model", None)
-    if isinstance(inner, nn.Module) and not isinstance(inner, PreTrainedModel):
-        inner = getattr(inner, "get_base_model", lambda: None)()  # PEFT
-    if not isinstance(inner, PreTrainedModel):
-        raise TypeError(
-            f"attached() takes a transformers model, a PEFT model or a pipeline, got {type(model).__name__}: "
-            "pass the model inside it"
-        )
-    kind = inner.config.model_type
-    if kind not in FAMILIES:
-        raise ValueError(
-            f"no model family called {kind!r}. Known: {', '.join(FAMILIES)}. Declare it with "
-            f"FAMILIES.add({kind!r}, Family(...)), as the files in arr_coc.adapters do"
-        )
-    family = FAMILIES[kind]
-    base = inner.base_model
-    try:
-        decoder = attrgetter(family.language_model)(base)
-        first_layer = attrgetter(family.layers)(decoder)[0]
-    except AttributeError as error:
-        raise ValueError(
-            f"the family {kind!r} looks for {family.language_model!r} in {type(base).__name__} and for "
-            f"{family.layers!r} in that, but: {error}; attach the whole model or correct the Family's paths"
-        ) from error
-    return Parts(inner, base, decoder, first_layer, family)

@@ -11,9 +11,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+RECURRENT = ("linear_attention", "conv")
+"""Layers whose mask only says what is padding: they carry a state, and have no attention to weigh."""
 TAKES_A_FLOAT_MASK = ("eager", "sdpa")
 
-Masks = Float[Tensor, "batch 1 queries keys"] | dict[str, Float[Tensor, "batch 1 queries _"]]
+Masks = Float[Tensor, "batch 1 queries keys"] | dict[str, Any]
 """One mask, or one per type of layer, whose keys may be fewer where a window slides."""
 
 
@@ -22,7 +24,7 @@ def precision_masks(
     config: Any,
     embeds: Float[Tensor, "batch queries _"],
     columns: Bool[Tensor, "batch columns"] | None,
-    past_key_values: Any,
+    past: Any,
     bias: Float[Tensor, "batch biased"],
 ) -> Masks:
     """The model's own masks, with `bias` (nats; 0 for later keys) where they let a key be seen.
@@ -35,26 +37,20 @@ def precision_masks(
             f"Allocation.bias needs attention that takes a float mask, and this model runs {how!r}: load it "
             "with attn_implementation='sdpa' or 'eager', or choose an allocator without bias"
         )
-    masks = build(
-        config=config,
-        inputs_embeds=embeds,
-        attention_mask=columns,
-        past_key_values=past_key_values,
-        position_ids=None,
-    )
+    masks = build(config, embeds, columns, past, position_ids=None)
     queries = embeds.shape[1]
-    past, keys = 0, queries
-    if past_key_values is not None:
+    held, keys = 0, queries
+    if past is not None:
         # A static cache counts on the device; its masks are built outside of any compiled call.
-        past = int(past_key_values.get_query_offset())
-        keys = past_key_values.get_mask_sizes(queries, 0)[0]
-    bias = torch.nn.functional.pad(bias, (0, past + queries - bias.shape[1]))
+        held = int(past.get_query_offset())
+        keys = past.get_mask_sizes(queries, 0)[0]
+    bias = torch.nn.functional.pad(bias, (0, held + queries - bias.shape[1]))
     lowest = torch.finfo(embeds.dtype).min
 
     def weigh(mask: Tensor | None) -> Float[Tensor, "batch 1 queries _"]:
         if mask is None:
             # The factory leaves a plainly causal mask to the kernel, which could not take a bias then.
-            last = torch.arange(queries, device=embeds.device)[:, None] + past
+            last = torch.arange(queries, device=embeds.device)[:, None] + held
             seen = (torch.arange(keys, device=embeds.device) <= last)[None, None]
         else:
             seen = mask if mask.dtype == torch.bool else mask >= 0
@@ -65,5 +61,5 @@ def precision_masks(
         return torch.where(seen, over[:, None, None], lowest)
 
     if isinstance(masks, dict):
-        return {kind: weigh(mask) for kind, mask in masks.items()}
+        return {kind: mask if kind in RECURRENT else weigh(mask) for kind, mask in masks.items()}
     return weigh(masks)

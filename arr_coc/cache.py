@@ -5,12 +5,18 @@
 (physical length).
 """
 
+import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from transformers.masking_utils import create_masks_for_generate
+
+CACHE = "cache" if "cache" in inspect.signature(create_masks_for_generate).parameters else "past_key_values"
+"""What the installed transformers calls a key-value cache, in and out of a model: `cache` from 5.24 on."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,10 @@ class Prefix:
     """The columns really there; False at those that only pad a row which kept fewer tokens."""
     padded: bool
     """Whether `mask` may have a False: known without looking at the device."""
+    tail: int = 0
+    """Tokens at the end of every row that are all in the cache: the only ones that can be taken back."""
+    shift: Int[Tensor, " batch"] | None = None
+    """How far what follows moves towards the beginning, in rotary positions; None: not at all."""
     bias: Float[Tensor, "batch physical"] | None = None
     """Log-precision of every column, added to its attention logits in nats; None: no bias."""
 
@@ -50,10 +60,36 @@ class Prefix:
             )
         return torch.cat([self.mask, later], dim=1)
 
+    def shorter(self, tokens: int) -> "Prefix":
+        """Without its last tokens. Raises ValueError where some of them were never cached."""
+        if tokens > self.tail:
+            raise ValueError(
+                f"cannot crop {tokens} tokens of a pruned prompt, after whose last visual token there are "
+                f"{self.tail}: crop fewer, or go back to a copy.deepcopy from before the prompt"
+            )
+        end = self.physical - tokens
+        return replace(
+            self,
+            logical=self.logical - tokens,
+            mask=self.mask[:, :end],
+            tail=self.tail - tokens,
+            bias=None if self.bias is None else self.bias[:, :end],
+        )
+
     def select(self, rows: Int[Tensor, " chosen"]) -> "Prefix":
         """The same rows that the cache selects or reorders."""
         rows = rows.to(self.mask.device)
-        return replace(self, mask=self.mask[rows], bias=None if self.bias is None else self.bias[rows])
+        bias = None if self.bias is None else self.bias[rows]
+        shift = None if self.shift is None else self.shift[rows]
+        return replace(self, mask=self.mask[rows], bias=bias, shift=shift)
+
+    def moved(self, positions: Int[Tensor, "axes batch queries"]) -> Int[Tensor, "axes batch queries"]:
+        """Positions, counted over logical tokens, of what follows."""
+        if self.shift is None:
+            return positions
+        moved = positions - self.shift[:, None]
+        # Of four axes the first is no rotary one: it counts tokens.
+        return torch.cat([positions[:1], moved[1:]]) if len(positions) == 4 else moved
 
 
 class _TwoLengths:
@@ -82,11 +118,9 @@ class _TwoLengths:
         self.prefix = self.prefix.select(torch.arange(len(self.prefix.mask)).repeat_interleave(repeats))
 
     def crop(self, tokens_to_remove: int | Tensor) -> None:
-        if abs(tokens_to_remove) > self.get_query_offset() - self.prefix.physical:
-            raise ValueError(
-                f"cannot crop {abs(tokens_to_remove)} tokens: that reaches into a pruned prompt, of which "
-                "some were never cached; crop only generated tokens, or go back to a copy.deepcopy"
-            )
+        into = abs(tokens_to_remove) - (self.get_query_offset() - self.prefix.physical)
+        if into > 0:
+            self.prefix = self.prefix.shorter(int(into))
         super().crop(tokens_to_remove)  # type: ignore[misc]
 
     def reset(self) -> None:
@@ -98,16 +132,27 @@ class _TwoLengths:
 _PRUNED: dict[type[Any], type[Any]] = {}  # one class for each: compiled code looks at the class
 
 
-def mark(past_key_values: Any, prefix: Prefix) -> None:
+def cache_in(named: Mapping[str, Any]) -> Any:
+    """The cache among the arguments or outputs of a model, under its old or its new name; None without."""
+    return next((named[name] for name in ("cache", "past_key_values") if named.get(name) is not None), None)
+
+
+def mark(past: Any, prefix: Prefix) -> None:
     """Tell a live cache what it holds. Its class is swapped, so that whoever has it goes on using it."""
-    if not isinstance(past_key_values, _TwoLengths):
-        plain = type(past_key_values)
+    if not isinstance(past, _TwoLengths):
+        plain = type(past)
         if plain not in _PRUNED:
             _PRUNED[plain] = type(f"Pruned{plain.__name__}", (_TwoLengths, plain), {})
-        past_key_values.__class__ = _PRUNED[plain]
-    past_key_values.prefix = prefix
+        past.__class__ = _PRUNED[plain]
+    past.prefix = prefix
 
 
-def prefix_of(past_key_values: Any) -> Prefix | None:
+def prefix_of(past: Any) -> Prefix | None:
     """What `mark` said, or None for a cache from which nothing was left out."""
-    return past_key_values.prefix if isinstance(past_key_values, _TwoLengths) else None
+    return past.prefix if isinstance(past, _TwoLengths) else None
+
+
+def width(past: Any, queries: int) -> int:
+    """Columns after so many more tokens; all that there is room for in a static cache."""
+    # The first layer may hold a sliding window only, and the whole sequence is longer.
+    return max(past.get_mask_sizes(queries, 0)[0], int(past.get_query_offset()) + queries)

@@ -36,15 +36,17 @@ class Cut:
         """To the old places, with zeros where tokens were dropped: logits and labels keep their indices."""
         batch, _, dim = hidden.shape
         index = self.index[..., None].expand(-1, -1, dim)
-        return hidden.new_zeros(batch, self.seq, dim).scatter(1, index, hidden * self.real[..., None])
+        # Added, as padding may point to a place that is taken; and set to zero, as it may hold NaN.
+        hidden = hidden.masked_fill(~self.real[..., None], 0.0)
+        return hidden.new_zeros(batch, self.seq, dim).scatter_add(1, index, hidden)
 
     def arguments(
         self,
         whole: dict[str, Any],
-        positions: Int[Tensor, "axes batch seq"],
+        positions: Shaped[Tensor, "axes batch seq"],
         visual_rows: tuple[tuple[str, str], ...],
     ) -> dict[str, Any]:
-        """The decoder's arguments for the kept tokens, at their original positions; all but the mask."""
+        """The decoder's arguments for the kept tokens, at these positions; all but the mask."""
         batch, seq = positions.shape[1:]
         of_rows = {name for pair in visual_rows for name in pair} | {"attention_mask", "position_ids"}
         new = dict(whole)
@@ -53,10 +55,13 @@ class Cut:
                 new[name] = self.rows(value)
         for where, planes in visual_rows:
             if whole.get(where) is not None:
-                kept = torch.zeros_like(whole[where]).scatter(1, self.index, self.real)
+                counted = torch.zeros_like(whole[where], dtype=torch.long)
+                kept = counted.scatter_add(1, self.index, self.real.long()) > 0
                 chosen = kept[whole[where]]
                 new[planes] = [plane[chosen.to(plane.device)] for plane in whole[planes]]
                 new[where] = self.rows(whole[where]) & self.real
+        if "logits_to_keep" in whole:
+            new["logits_to_keep"] = 0  # the model above takes the last ones, once all are back in place
         kept_positions = torch.stack([self.rows(axis) for axis in positions])
         new["position_ids"] = kept_positions if len(positions) > 1 else kept_positions[0]
         return new

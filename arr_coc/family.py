@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from arr_coc.registry import Registry
 
 Grids = list[tuple[int, int, int]]
@@ -26,6 +28,35 @@ VIDEO = Modality("video", "pixel_values_videos", "video_token_id")
 
 
 @dataclass(frozen=True)
+class Tower:
+    """Where a vision tower keeps what scorers may ask for: attribute paths, and how patches become tokens."""
+
+    module: str
+    """From the base model to the tower."""
+    projector: str
+    """From the base model to what takes the tower's features to the language model."""
+    layers: str
+    """From the tower to the list of its layers."""
+    layer: int = -1
+    """The layer whose attention and keys are taken: the last that the features come from."""
+    attention: str = "self_attn"
+    """From a layer to its attention."""
+    queries: str = "q_proj"
+    """From the attention to what makes queries; if that is also `keys`, it makes queries, keys, values."""
+    keys: str = "k_proj"
+    heads: str = "num_heads"
+    """From the attention to the number of its heads."""
+    cls: bool = False
+    """Whether the first token reads the picture: its attention is the tap; else what a patch gets of all."""
+    dropped: int = 0
+    """Tokens before the patches that the language model does not see."""
+    unit: int = 1
+    """Patches, one after another, that make one visual token."""
+    order: Callable[[Any, Mapping[str, Any]], Tensor] | None = None
+    """(tower's config, its arguments) -> which visual token each group of patches makes; None: in order."""
+
+
+@dataclass(frozen=True)
 class Family:
     """How to find the parts of a vision-language model of one `model_type`."""
 
@@ -42,9 +73,18 @@ class Family:
     """How pictures come in."""
     visual_rows: tuple[tuple[str, str], ...] = ()
     """Pairs (mask, planes): arguments of the decoder with one row per visual token (DeepStack)."""
+    recurrent: bool = False
+    """Whether some layers of the decoder carry a state from token to token (convolution, linear attention):
+    padding between cached tokens would change it, and what is dropped is skipped rather than masked."""
+    fractional: bool = True
+    """Whether rotary positions may lie between whole numbers; False where they are looked up in a table."""
+    taps: Callable[[Any], Tower | None] | None = None
+    """config -> where the vision tower's attention, keys and features are; None: nobody looked."""
     note: str = ""
     """Anything a user should know, shown in the table of families."""
 
 
 FAMILIES: Registry[Family] = Registry("model family")
 """Every supported `config.model_type`."""
+REFUSED: Registry[str] = Registry("model that cannot be pruned")
+"""`config.model_type` of what cannot be attached to, with the reason."""

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from arr_coc.cache import cache_in
 from arr_coc.family import Grids
 
 Layout = tuple[Int[Tensor, "batch seq"], Int[Tensor, "batch pictures 3"]]
@@ -18,7 +19,7 @@ def positions_of(arguments: Mapping[str, Any]) -> Int[Tensor, "axes batch seq"]:
     """Rotary positions of every token; those that the decoder would count itself if it was given none."""
     given, embeds = arguments.get("position_ids"), arguments["inputs_embeds"]
     if given is None:
-        past = arguments.get("past_key_values")
+        past = cache_in(arguments)
         given = torch.arange(embeds.shape[1], device=embeds.device)[None]
         given = given + (0 if past is None else past.get_seq_length())
     return given.to(embeds.device).reshape(-1, *given.shape[-2:]).expand(-1, len(embeds), -1)

@@ -22,6 +22,13 @@ class Assignment:
     joined: Bool[Tensor, "picture visual kept"]
     """True where a kept token speaks for a token: once a token, or never, at padding and below the gate."""
 
+    def speaker(self) -> Int[Tensor, "picture visual"]:
+        """Place of the kept token that speaks for each one; -1 where none does."""
+        spoken = self.joined.any(2)
+        if self.kept.shape[1] == 0:
+            return torch.full_like(spoken, -1, dtype=torch.long)
+        return self.kept.gather(1, self.joined.byte().argmax(2)).masked_fill(~spoken, -1)
+
     def mass(self, width: int) -> Float[Tensor, "picture visual"]:
         """Number of tokens that each kept one stands for, itself included; 0 at dropped ones."""
         return self._place(self.joined.sum(1).float()[..., None], width)[..., 0]

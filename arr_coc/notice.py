@@ -9,16 +9,18 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from arr_coc.cache import cache_in
 from arr_coc.family import Family
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of the base model that shows pictures."""
+    """A call of the base model."""
 
     inputs: Mapping[str, Any]
-    visual: Bool[Tensor, "batch seq"]
-    asked: int | None
+    visual: Bool[Tensor, "batch seq"] | None = None
+    """None: it shows no picture."""
+    asked: int | None = None
     """Length of the prompt of which this call is a longer version; None: the call is a prompt of its own."""
 
 
@@ -31,9 +33,9 @@ class Notice:
         self._token_ids = {way: getattr(config, way.token_id) for way in family.modalities}
         self._prompt: tuple[Any, Tensor] | None = None
 
-    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Call | None:
-        """None if the call shows no picture."""
-        inputs = self._signature.bind_partial(*args, **kwargs).arguments if args else kwargs
+    def __call__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], guessed: int = 0) -> Call:
+        """What the base model is about to do. `guessed`: words at its end that are no part of the prompt."""
+        inputs = dict(zip(self._signature.parameters, args, strict=False)) | dict(kwargs)
         encoded = inputs.get("mm_encoder_outputs") or {}
         # Only where pixels come in: a model may also *write* a placeholder, which is then a word like others.
         shown = {
@@ -43,12 +45,14 @@ class Notice:
             if picture is not None
         }
         if not shown:
-            return None
+            return Call(inputs)
         ids = inputs.get("input_ids")
         placeholders = [self._placeholder(token_id, ids, inputs.get("inputs_embeds")) for token_id in shown]
         asked = None
-        if ids is not None and inputs.get("past_key_values") is None:
+        if ids is not None and cache_in(inputs) is None:
             asked = self._continued(next(iter(shown.values())), ids)
+        if guessed:
+            asked = placeholders[0].shape[1] - guessed
         return Call(inputs, torch.stack(placeholders).any(0), asked)
 
     def _placeholder(
@@ -76,3 +80,14 @@ class Notice:
                 return n
         self._prompt = picture, ids
         return None
+
+
+def guessed(arguments: Mapping[str, Any]) -> int:
+    """How many guesses follow the prompt in a call of the whole model: assisted generation does that.
+
+    They are no question and may be taken back. `generate` asks for the logits of all of them and of the last
+    word of the prompt, over a cache, with the pictures encoded: nothing else calls like that.
+    """
+    wanted = arguments.get("logits_to_keep")
+    generates = arguments.get("mm_encoder_outputs") is not None and cache_in(arguments) is not None
+    return max(wanted - 1, 0) if isinstance(wanted, int) and generates else 0

@@ -1,7 +1,7 @@
 """What the hooks do while an allocator is attached: let the language model see only what was kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import Any
 
@@ -10,12 +10,14 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from arr_coc.attention import Masks, precision_masks
-from arr_coc.cache import Prefix, mark, prefix_of
+from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
-from arr_coc.family import Family
 from arr_coc.layout import lay_out, positions_of
-from arr_coc.notice import Call, Notice
+from arr_coc.masks import Masks, padding, ready_made, types_of
+from arr_coc.notice import Call, Notice, guessed
+from arr_coc.parts import Parts
+from arr_coc.taps import Tapping
+from arr_coc.trial import TRUSTED, Trial
 from arr_coc.types import Allocation, Context
 
 Allocate = Callable[[Context], Allocation]
@@ -23,73 +25,87 @@ Allocate = Callable[[Context], Allocation]
 Arguments = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The modules of a vision-language model that are hooked."""
-
-    model: Any
-    base: nn.Module
-    """Merges pictures into word embeddings and calls the decoder."""
-    decoder: nn.Module
-    first_layer: nn.Module
-    family: Family
-
-
 class Prefill:
     """The hooks, and what they have to remember between the base model and the end of its decoder."""
 
-    def __init__(self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any]) -> None:
+    def __init__(
+        self, parts: Parts, allocate: Allocate, build_masks: Callable[..., Any], taps: Tapping | None
+    ) -> None:
         self.parts = parts
+        self.taps = taps
         self.allocate = allocate
-        self.build_masks = build_masks
+        self._masks = Masks(parts.model.config, build_masks)
         self.trace: list[Allocation] = []
         self._notice = Notice(parts.base, parts.model.config, parts.family)
         self._call: Call | None = None
         self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
         self._seen = 0
+        self._guessed = 0
+        trusted = parts.declared or parts.base in TRUSTED
+        self._trial = None if trusted else Trial(parts, self._masks)
+
+    def guess(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
+        """Before the whole model."""
+        self._guessed = guessed(kwargs)
 
     def note(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the base model."""
-        self._call = self._notice(args, kwargs)
+        if self._trial is not None and self._trial.running:
+            return
+        call = self._notice(args, kwargs, self._guessed)
+        if self._trial is not None and call.visual is not None:
+            self._trial(call.inputs)
+            self._trial = None
+        self._call = call
+        if self.taps is not None:
+            self.taps.begin()
 
     def shorten(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
     ) -> tuple[tuple[Any, ...], Arguments] | None:
         """Before the decoder: decide, drop, and give it masks over the columns that exist."""
-        call, self._call, self._decided = self._call, None, None
-        if call is None:
-            return self._follow(args, kwargs)
-        attention_mask = _padding(kwargs.get("attention_mask"))
-        positions = positions_of(kwargs)
-        context = self._context(call, kwargs["inputs_embeds"], attention_mask, positions)
+        call, self._call, self._decided = self._call or Call(kwargs), None, None
+        if call.visual is None:
+            return self._follow(call, args, kwargs)
+        attention_mask = padding(call.inputs.get("attention_mask"))
+        before = prefix_of(cache_in(kwargs))
+        positions = positions_of(kwargs) if before is None else before.moved(positions_of(kwargs))
+        context = self._context(call, call.visual, kwargs["inputs_embeds"], attention_mask, positions)
         allocation = self._timed(context)
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
         allocation = replace(allocation, keep=keep)
-        kept, real, lost = torch.stack(
+        tail = keep.flip(1).long().cumprod(1).sum(1)
+        kept, real, lost, tails = torch.stack(
             # The one host sync of shortening: how long the rows become is a shape.
-            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1)]
+            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1), tail]
         ).tolist()
         if any(lost):
             raise ValueError(
                 f"Allocation.keep drops {sum(lost)} text tokens; only visual tokens may go: "
                 "use keep = context.valid & (~context.visual | chosen)"
             )
-        if kept == real and allocation.bias is None and allocation.embeds is None:
+        if kept == real and allocation.bias is allocation.embeds is allocation.positions is None:
             self._decided = allocation, None, None
-            return self._follow(args, kwargs)
+            return self._follow(call, args, kwargs)
         if allocation.embeds is not None:
             merged = allocation.embeds.to(context.embeds.dtype)
             kwargs = kwargs | {
                 "inputs_embeds": torch.where(context.visual[..., None], merged, context.embeds)
             }
+        if allocation.positions is not None:
+            positions = torch.cat(
+                [positions[: len(positions) - len(context.positions)], allocation.positions]
+            )
         cut = Cut.of(keep, max(kept))
         ragged = min(kept) != max(kept)
-        prefix = self._grown(kwargs.get("past_key_values"), cut, ragged, attention_mask, allocation)
+        grown = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
+        prefix = replace(grown, tail=min(tails))
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
         # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
-        return args, new | {"attention_mask": self._mask(new, prefix, prefix.mask)}
+        mask = self._masks.over(prefix.mask, prefix, new, types_of(call.inputs, cut, prefix))
+        return args, new | {"attention_mask": mask}
 
     def measure(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the first layer of the decoder: how long the sequence really is."""
@@ -104,8 +120,9 @@ class Prefill:
         self.trace.append(replace(allocation, seen=self._seen))
         if cut is None:
             return None
-        if prefix is not None and output.past_key_values is not None:
-            mark(output.past_key_values, prefix)
+        past = cache_in(output)
+        if prefix is not None and past is not None:
+            mark(past, prefix)
         output.last_hidden_state = cut.back(output.last_hidden_state)
         return output
 
@@ -114,26 +131,23 @@ class Prefill:
         config: Any,
         inputs_embeds: Tensor,
         attention_mask: Tensor | None,
-        past_key_values: Any,
         is_first_iteration: bool = False,
         **others: Any,
     ) -> Any:
         """Stands in for `create_masks_for_generate`, which `generate` calls itself if the cache is static."""
         if is_first_iteration:
             return attention_mask  # `shorten` comes first; the decoder then makes its mask over what is left
-        prefix = prefix_of(past_key_values)
+        past = cache_in(others)
+        prefix = prefix_of(past)
         if prefix is not None:
-            width = past_key_values.get_mask_sizes(inputs_embeds.shape[1], 0)[0]
-            columns = prefix.columns(_padding(attention_mask), width)
+            attention_mask = prefix.columns(padding(attention_mask), width(past, inputs_embeds.shape[1]))
             if prefix.bias is not None:
-                call = {"inputs_embeds": inputs_embeds, "past_key_values": past_key_values}
-                return self._mask(call, prefix, columns)
-            attention_mask = columns
-        return self.build_masks(
+                call = {"inputs_embeds": inputs_embeds, CACHE: past}
+                return self._masks.over(attention_mask, prefix, call)
+        return self._masks.build(
             config=config,
             inputs_embeds=inputs_embeds,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             is_first_iteration=is_first_iteration,
             **others,
         )
@@ -141,19 +155,22 @@ class Prefill:
     def _context(
         self,
         call: Call,
+        seen: Bool[Tensor, "batch seq"],
         embeds: Tensor,
         attention_mask: Tensor | None,
         positions: Int[Tensor, "axes batch seq"],
     ) -> Context:
         device, seq = embeds.device, embeds.shape[1]
-        visual = call.visual.to(device)
+        visual = seen.to(device)
         valid = torch.ones_like(visual) if attention_mask is None else attention_mask[:, -seq:].to(device)
         text = valid & ~visual
         if call.asked is not None:
             text = text & (torch.arange(seq, device=device) < call.asked)
         rotary = positions[1:] if len(positions) == 4 else positions  # text, time, height, width
-        picture, grid = lay_out(visual, rotary, self.parts.family.grids(self.parts.model.config, call.inputs))
-        return Context(embeds, visual, text, valid, rotary, picture, grid)
+        family, config = self.parts.family, self.parts.model.config
+        picture, grid = lay_out(visual, rotary, family.grids(config, call.inputs))
+        taps = None if self.taps is None else self.taps.of(family, config, call.inputs, visual)
+        return Context(embeds, visual, text, valid, rotary, picture, grid, family.fractional, taps)
 
     def _timed(self, context: Context) -> Allocation:
         _wait(context.embeds.device)
@@ -161,14 +178,7 @@ class Prefill:
         allocation = self.allocate(context)
         _wait(context.embeds.device)
         took = 1000 * (perf_counter() - start)
-        shapes = {"keep": context.visual.shape, "bias": context.visual.shape, "embeds": context.embeds.shape}
-        for name, shape in shapes.items():
-            got = getattr(allocation, name)
-            if got is not None and got.shape != shape:
-                raise ValueError(
-                    f"Allocation.{name} must have the shape {tuple(shape)} of the prefill, got "
-                    f"{tuple(got.shape)}: give one entry for every token, text and padding included"
-                )
+        allocation.check(context)
         return replace(allocation, select_ms=took)
 
     def _grown(
@@ -183,6 +193,12 @@ class Prefill:
                 "flash attention takes the gaps between kept tokens for the ends of packed sequences and "
                 "would not look at what is cached: load the model with attn_implementation='sdpa' to show "
                 "pictures in a later turn"
+            )
+        if physical and ragged and self.parts.family.recurrent:
+            raise ValueError(
+                "rows that keep different numbers of tokens in a later turn are padded in the middle, which "
+                f"the recurrent layers of {type(self.parts.decoder).__name__} would not skip: keep the same "
+                "number in every row, or give the rows one at a time"
             )
         before = None if attention_mask is None else attention_mask[:, :logical]
         prefix = prefix_of(past) or Prefix(0, cut.real[:, :0], padded=False)
@@ -199,45 +215,31 @@ class Prefill:
             logical=logical + cut.seq,
             mask=torch.cat([head, cut.real], dim=1),
             padded=ragged or prefix.padded or (physical > 0 and before is not None),
+            shift=prefix.shift
+            if allocation.shift is None
+            else allocation.shift + (0 if prefix.shift is None else prefix.shift),
             bias=bias,
         )
 
-    def _follow(self, args: tuple[Any, ...], kwargs: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
+    def _follow(
+        self, call: Call, args: tuple[Any, ...], kwargs: Arguments
+    ) -> tuple[tuple[Any, ...], Arguments] | None:
         """A call that drops nothing: decoding, another question. Only its mask may have to change."""
-        past, attention_mask = kwargs.get("past_key_values"), kwargs.get("attention_mask")
+        past, attention_mask = cache_in(kwargs), call.inputs.get("attention_mask")
         prefix = prefix_of(past)
         if past is None or prefix is None:
             return None
+        follows = None
+        if prefix.shift is not None:
+            moved = prefix.moved(positions_of(kwargs))
+            kwargs = kwargs | {"position_ids": moved if len(moved) > 1 else moved[0]}
+            follows = args, kwargs
         if attention_mask is None and not prefix.padded and prefix.bias is None:
-            return None
-        if attention_mask is not None and not (
-            isinstance(attention_mask, Tensor) and attention_mask.ndim == 2
-        ):
-            return None  # made by `masks`
-        width = past.get_mask_sizes(kwargs["inputs_embeds"].shape[1], 0)[0]
-        columns = prefix.columns(_padding(attention_mask), width)
-        return args, kwargs | {"attention_mask": self._mask(kwargs, prefix, columns)}
-
-    def _mask(
-        self, kwargs: Arguments, prefix: Prefix, columns: Bool[Tensor, "batch columns"] | None
-    ) -> Int[Tensor, "batch columns"] | Masks | None:
-        if prefix.bias is None:
-            return None if columns is None else columns.long()
-        past = kwargs.get("past_key_values")
-        config = self.parts.model.config
-        return precision_masks(self.build_masks, config, kwargs["inputs_embeds"], columns, past, prefix.bias)
-
-
-def _padding(attention_mask: Any) -> Bool[Tensor, "batch columns"] | None:
-    """The caller's mask over tokens."""
-    if attention_mask is None:
-        return None
-    if not (isinstance(attention_mask, Tensor) and attention_mask.ndim == 2):
-        raise ValueError(
-            "an attached model makes its own masks over the tokens that are kept, from a 2-D padding mask "
-            "(batch, seq); got a ready-made mask: give attention_mask as the processor returns it"
-        )
-    return attention_mask.bool()
+            return follows
+        if ready_made(attention_mask):
+            return follows  # made by `masks`
+        columns = prefix.columns(padding(attention_mask), width(past, kwargs["inputs_embeds"].shape[1]))
+        return args, kwargs | {"attention_mask": self._masks.over(columns, prefix, kwargs)}
 
 
 def _wait(device: torch.device) -> None:

@@ -80,12 +80,14 @@ class Pool:
         width = int(budget.max()) if len(budget) else 0
         slot = torch.arange(width, device=cell.device)
         member = ((cell[..., None] == slot) & pictures.valid[..., None]).float()  # (picture, visual, cell)
+        chosen = (member * keep[..., None]).argmax(1)  # (picture, cell)
         size = member.sum(1)
         mean = member.transpose(1, 2) @ pictures.tokens / size.clamp(min=1)[..., None]
         return Selection(
             keep=keep,
             merged=_at(keep, member @ mean),
             mass=_at(keep, member @ size[..., None])[..., 0],
+            speaker=chosen.gather(1, cell.clamp(0, max(width - 1, 0))).masked_fill(~member.any(2), -1),
         )
 
 

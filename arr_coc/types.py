@@ -4,8 +4,21 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Taps:
+    """What the vision tower said of each visual token, in float32, 0 elsewhere; None if no scorer asked."""
+
+    attention: Float[Tensor, "rows tokens"] | None = None
+    """Mean over heads of the attention that the class token pays, or that all patches of a picture pay on
+    average where there is none: over a picture it sums to 1, or a little less with a class token."""
+    keys: Float[Tensor, "rows tokens _"] | None = None
+    """Keys of the same layer, all heads, before rotation."""
+    features: Float[Tensor, "rows tokens _"] | None = None
+    """What the projector is given."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,10 @@ class Context:
     """Which picture of its row a visual token belongs to, from 0 in reading order; -1 elsewhere."""
     grid: Int[Tensor, "batch pictures 3"]
     """Tokens along time, height, width of each picture; 0 where unknown or where a row has fewer pictures."""
+    fractional: bool = True
+    """Whether the model's rotary positions may lie between whole numbers."""
+    taps: Taps | None = None
+    """What the scorer needs of the vision tower, by column of the sequence."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -63,6 +80,7 @@ class Context:
             row=row,
             nth=nth,
             index=index,
+            taps=self.taps and _gathered(self.taps, row, index, valid),
         )
 
 
@@ -86,11 +104,31 @@ class Pictures:
     """Its place among the pictures of that row."""
     index: Int[Tensor, "picture visual"]
     """Column of each token in the sequence."""
+    taps: Taps | None = None
+    """What the scorer needs of the vision tower."""
 
     @property
     def count(self) -> Int[Tensor, " picture"]:
         """Number of visual tokens of each picture."""
         return self.valid.sum(1)
+
+
+def _gathered(
+    taps: Taps,
+    row: Int[Tensor, " picture"],
+    index: Int[Tensor, "picture visual"],
+    valid: Bool[Tensor, "picture visual"],
+) -> Taps:
+    """One row a picture; 0 at padding."""
+
+    def each(
+        said: Shaped[Tensor, "batch seq *width"] | None,
+    ) -> Shaped[Tensor, "picture visual *width"] | None:
+        if said is None:
+            return None
+        return said[row[:, None], index] * valid.view(*valid.shape, *[1] * (said.ndim - 2))
+
+    return Taps(each(taps.attention), each(taps.keys), each(taps.features))
 
 
 @runtime_checkable
@@ -131,6 +169,8 @@ class Selection:
     """New embeddings of the kept tokens, if the selector pools instead of picking."""
     mass: Float[Tensor, "picture visual"] | None = None
     """How many original tokens each kept one stands for (the n of `ln n`); 0 at dropped ones."""
+    speaker: Int[Tensor, "picture visual"] | None = None
+    """Place of the kept token that each one was pooled into, with `merged`; -1 where it went into none."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +195,26 @@ class Allocation:
     """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
     """Embeddings that replace the originals where tokens were merged; None: unchanged."""
+    positions: Shaped[Tensor, "axes batch seq"] | None = None
+    """Rotary positions that replace the originals, also at text; None: unchanged."""
+    shift: Int[Tensor, " batch"] | None = None
+    """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
     select_ms: float | None = None
     """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+
+    def check(self, context: Context) -> None:
+        """Raise ValueError where a part does not fit the prefill that it was made for."""
+        tokens, whole = context.visual.shape, context.embeds.shape
+        shapes = {"keep": tokens, "bias": tokens, "shift": tokens[:1]}
+        for name, shape in {**shapes, "embeds": whole, "positions": context.positions.shape}.items():
+            got = getattr(self, name)
+            if got is not None and got.shape != shape:
+                raise ValueError(
+                    f"Allocation.{name} must have the shape {tuple(shape)} of the prefill, got "
+                    f"{tuple(got.shape)}: give one entry for every token, text and padding included"
+                )
 
 
 @runtime_checkable
@@ -166,7 +222,10 @@ class Scorer(Protocol):
     """Values every visual token. A frozen dataclass in `arr_coc/scorers/`, one file each."""
 
     selector: ClassVar[str]
-    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ..."""
+    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ...
+
+    One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
+    `features`, and finds them in `Pictures.taps`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

@@ -92,6 +92,7 @@ def evaluate(
     seed: Annotated[int | None, Option(help="Of the random control and of the bootstrap.")] = None,
     merge: Annotated[bool | None, Option(help="Pool dropped tokens into kept ones, all methods.")] = None,
     precision: Annotated[bool | None, Option(help="ln n on the attention logits, all methods.")] = None,
+    positions: Annotated[str | None, Option(help="original, compact or centroid, all methods.")] = None,
     share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
@@ -107,7 +108,8 @@ def evaluate(
     given: dict[str, Any] = {
         "model": model, "task": task, "methods": _listed(methods), "budgets": _listed(budgets),
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
-        "precision": precision, "share_vision": share_vision, "device": device, "dtype": dtype, "out": out,
+        "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
+        "dtype": dtype, "out": out,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
     run = RunConfig(**(settings | {key: value for key, value in given.items() if value is not None}))

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from arr_coc.eval.method import BLIND, FULL, Budget, Method, parse_budget
+from arr_coc.eval.method import BLIND, FULL, ORIGINAL, Budget, Method, parse_budget
 
 DTYPES = ("float32", "bfloat16", "float16")
 _EXAMPLE = {"methods": "efe,divprune", "budgets": "0.33,0.11"}
@@ -34,6 +34,8 @@ class RunConfig:
     """Pool every dropped token into the nearest kept one, for all methods."""
     precision: bool = False
     """Add ln n of the tokens that a kept one stands for to its attention logits, for all methods."""
+    positions: str = ORIGINAL
+    """Where kept tokens stand, for all methods that do not say: `original`, `compact`, `centroid`."""
     share_vision: bool = True
     """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
     device: str = "cpu"
@@ -64,7 +66,7 @@ class RunConfig:
 
     def parsed(self) -> list[Method]:
         """The methods with the switches that apply to all. Raises ValueError for an unreadable one."""
-        return [Method.parse(text, merge=self.merge, precision=self.precision) for text in self.methods]
+        return [Method.parse(text, self.merge, self.precision, self.positions) for text in self.methods]
 
     def settings(self) -> list[tuple[Method, Budget]]:
         """Every (method, budget) to run, in order: no token at all, all tokens, then the sweep.

@@ -4,11 +4,13 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from arr_coc.allocate import Allocator
+from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 
 Budget = int | float | str
 """A float in (0, 1] is the fraction kept, an int is a count, `auto` is the policy."""
-SWITCHES = ("merge", "ln_n")
+ORIGINAL = "original"
+SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,14 @@ class Method:
     scorer: str
     merge: bool = False
     precision: bool = False
+    positions: str = ORIGINAL
 
     @staticmethod
-    def parse(text: str, merge: bool = False, precision: bool = False) -> "Method":
-        """Read `scorer[+merge][+ln_n]`. Raises KeyError for an unknown scorer, ValueError for a switch."""
+    def parse(text: str, merge: bool = False, precision: bool = False, positions: str = ORIGINAL) -> "Method":
+        """Read `scorer[+merge][+ln_n][+compact or +centroid]`. The other arguments apply to all methods.
+
+        Raises KeyError for an unknown scorer or policy, ValueError for a switch.
+        """
         scorer, *switches = (part.strip() for part in text.split("+"))
         for switch in switches:
             if switch not in SWITCHES:
@@ -29,14 +35,19 @@ class Method:
                     f"method {text!r} has the unknown switch {switch!r}: write SCORER"
                     + "".join(f"[+{name}]" for name in SWITCHES)
                 )
+        POSITIONS[positions]  # says what there is
         if scorer != FULL.scorer:
-            SCORERS[scorer]  # says what there is
-        return Method(scorer, merge or "merge" in switches, precision or "ln_n" in switches)
+            SCORERS[scorer]
+        policies = [switch for switch in switches if switch in POSITIONS] or [positions]
+        if len(policies) > 1:
+            raise ValueError(f"method {text!r} has two position policies: choose {' or '.join(policies)}")
+        return Method(scorer, merge or "merge" in switches, precision or "ln_n" in switches, policies[0])
 
     @property
     def name(self) -> str:
         """The one way to write it."""
-        return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision
+        moved = "" if self.positions == ORIGINAL else f"+{self.positions}"
+        return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision + moved
 
     def allocator(self, budget: Budget, seed: int) -> Allocator | None:
         """What `attached` is given; None for the untouched model."""
@@ -49,7 +60,13 @@ class Method:
             budget=budget or 1,  # `blind` keeps nothing, whatever it is asked for
             merge=self.merge,
             precision=self.precision,
+            positions=self.positions,
         )
+
+    def needs(self, budget: Budget, seed: int) -> tuple[str, ...]:
+        """What its scorer reads of the vision tower."""
+        allocator = self.allocator(budget, seed)
+        return () if allocator is None else allocator.needs
 
 
 FULL = Method("full")

@@ -3,15 +3,18 @@
 import inspect
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.eval.method import SWITCHES
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.tasks import TASKS
 from arr_coc.family import FAMILIES
+from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
 
@@ -20,10 +23,10 @@ def show_parts(console: Console) -> None:
     """One table a registry."""
     _table(console, "models (--model)", ((name, str(folder)) for name, folder in MODELS.items()))
     _table(console, "tasks (--task)", ((name, _first(TASKS[name])) for name in TASKS))
-    _table(
-        console, "methods (--methods), each with +merge and +ln_n", ((n, _about(SCORERS[n])) for n in SCORERS)
-    )
+    switches = ", ".join(f"+{switch}" for switch in SWITCHES)
+    _table(console, f"methods (--methods), each with {switches}", ((n, _about(SCORERS[n])) for n in SCORERS))
     _table(console, "selectors", ((name, _first(SELECTORS[name])) for name in SELECTORS))
+    _table(console, "positions of what is kept", ((name, _first(POSITIONS[name])) for name in POSITIONS))
     _table(console, "model families", ((name, FAMILIES[name].note) for name in FAMILIES))
 
 
@@ -46,6 +49,6 @@ def _about(part: type) -> str:
     return inspect.getdoc(sys.modules[part.__module__]) or ""
 
 
-def _first(part: type) -> str:
+def _first(part: Any) -> str:
     doc = inspect.getdoc(part) or ""
     return doc.splitlines()[0] if doc else ""

@@ -1,8 +1,7 @@
 """Turn pictures and questions into the inputs of a model, and encode the pictures once."""
 
-import copy
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +10,8 @@ from jaxtyping import Bool
 from PIL import Image
 from torch import Tensor
 
+from arr_coc.encode import Encoded
+from arr_coc.encode import encoded as encode
 from arr_coc.eval.models import Loaded
 from arr_coc.family import FAMILIES
 
@@ -27,15 +28,12 @@ class Prompt:
     """False at padding."""
     grids: list[tuple[int, int]]
     """Rows and columns of each picture's visual tokens; a picture of several frames is stacked by rows."""
-    encoded: Any = None
+    encoded: Encoded | None = None
     """Output of the vision tower and the projector, if it was run already."""
 
     def for_generate(self) -> dict[str, Any]:
         """The arguments of one call; generate() may change what it is given, so each call gets its own."""
-        if self.encoded is None:
-            return dict(self.inputs)
-        words = {key: value for key, value in self.inputs.items() if "pixel" not in key}
-        return words | {"mm_encoder_outputs": {"image": copy.copy(self.encoded)}}
+        return dict(self.inputs) if self.encoded is None else self.encoded.question(self.inputs)
 
 
 def prompt(loaded: Loaded, images: Sequence[Image.Image], questions: Sequence[str]) -> Prompt:
@@ -66,18 +64,14 @@ def prompt(loaded: Loaded, images: Sequence[Image.Image], questions: Sequence[st
     return Prompt(inputs, visual, inputs["attention_mask"].bool(), _grids(family, model, inputs, visual))
 
 
-def encoded(loaded: Loaded, prompt: Prompt) -> Prompt:
-    """With its pictures encoded, as generate() does first thing; unchanged where a model cannot."""
-    model = loaded.model
-    if "mm_encoder_outputs" not in inspect.signature(model.forward).parameters:
+def encoded(loaded: Loaded, prompt: Prompt, taps: Iterable[str] = ()) -> Prompt:
+    """With its pictures encoded, as generate() does first thing; unchanged where a model cannot.
+
+    `taps`: what the allocators that will be asked need of the vision tower.
+    """
+    if "mm_encoder_outputs" not in inspect.signature(loaded.model.forward).parameters:
         return prompt
-    wanted = inspect.signature(model.base_model.get_image_features).parameters
-    taken = {key: value for key, value in prompt.inputs.items() if key in wanted}
-    with torch.no_grad():
-        features = model.base_model.get_image_features(**taken, return_dict=True)
-    # Every layer's states would be held as long as the batch is.
-    kept = {key: value for key, value in features.items() if key not in ("hidden_states", "attentions")}
-    return replace(prompt, encoded=type(features)(**kept))
+    return replace(prompt, encoded=encode(loaded.model, prompt.inputs, tuple(sorted(set(taps)))))
 
 
 def _grids(family: Any, model: Any, inputs: dict[str, Any], visual: Tensor) -> list[tuple[int, int]]:

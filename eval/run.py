@@ -79,6 +79,7 @@ def _answered(
 ) -> Iterator[list[Sample]]:
     """What is missing of a batch, one list a setting. Settings that miss the same items share inputs."""
     made: tuple[list[str], Any] | None = None
+    needs = {tap for method, budget in config.settings() for tap in method.needs(budget, config.seed)}
     for method, budget in config.settings():
         missing = [item for item in batch if (config.task, method.name, budget, item.id) not in done]
         if not missing:
@@ -86,7 +87,7 @@ def _answered(
         names = [item.id for item in missing]
         if made is None or made[0] != names:
             inputs = prompt(loaded, [item.image for item in missing], [item.question for item in missing])
-            made = names, encoded(loaded, inputs) if config.share_vision else inputs
+            made = names, encoded(loaded, inputs, needs) if config.share_vision else inputs
         answers = answer(loaded, made[1], method.allocator(budget, config.seed), task.max_new_tokens)
         yield _samples(config.task, task, method, budget, missing, answers)
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from arr_coc.cache import CACHE
 from arr_coc.family import FAMILIES
 
 
@@ -48,7 +49,7 @@ def timed_prefill(model: Any) -> Iterator[Prefill]:
         if not seen.ms:
             _synchronise(device)
             seen.ms = 1e3 * (perf_counter() - seen._started[0])
-            seen.kv_bytes = _cache_bytes(output.past_key_values)
+            seen.kv_bytes = _cache_bytes(output[CACHE])
 
     inner = decoder(model)
     first = inner.register_forward_pre_hook(before, with_kwargs=True, prepend=True)

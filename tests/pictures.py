@@ -1,11 +1,12 @@
 """Made-up pictures, and what the laws do to them: alone, among strangers, permuted, padded."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from arr_coc.types import Pictures
+from arr_coc.types import Pictures, Taps
 
 
 def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) -> Pictures:
@@ -24,7 +25,19 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     grid = torch.tensor([[1, *_sides(c)] for c in counts])
     index = torch.arange(width).expand(n, width)
     row = torch.arange(n)
-    return Pictures(tokens * valid[..., None], valid, query, asked, grid, row, torch.zeros_like(row), index)
+    places = tokens * valid[..., None], valid, query, asked, grid, row, torch.zeros_like(row), index
+    look = torch.randn(n, width, 1, generator=draw).masked_fill(~valid[..., None], -torch.inf).softmax(1)
+    said = (torch.randn(n, width, dim, generator=draw) * valid[..., None] for _ in range(2))
+    return Pictures(*places, Taps(look[..., 0], *said))
+
+
+def _changed(taps: Taps | None, change: Callable[[Tensor], Tensor]) -> Taps:
+    """The same of each tap."""
+    assert taps is not None
+    assert taps.attention is not None
+    assert taps.keys is not None
+    assert taps.features is not None
+    return Taps(change(taps.attention[..., None])[..., 0], change(taps.keys), change(taps.features))
 
 
 def _sides(count: int) -> tuple[int, int]:
@@ -35,7 +48,8 @@ def _sides(count: int) -> tuple[int, int]:
 def alone(these: Pictures, i: int) -> Pictures:
     """One of the pictures, without the others and without padding."""
     n, w = int(these.count[i]), int(these.asked[i].sum())
-    one = Pictures(**{name: value[i : i + 1] for name, value in vars(these).items()})
+    tensors = {name: value[i : i + 1] for name, value in vars(these).items() if name != "taps"}
+    one = Pictures(**tensors, taps=_changed(these.taps, lambda said: said[i : i + 1, :n]))
     return replace(
         one, tokens=one.tokens[:, :n], valid=one.valid[:, :n], index=one.index[:, :n],
         query=one.query[:, :w], asked=one.asked[:, :w],
@@ -52,6 +66,7 @@ def padded(these: Pictures, extra: int) -> Pictures:
         index=pad(these.index, (0, extra)),
         query=pad(these.query, (0, 0, 0, extra), value=torch.nan),
         asked=pad(these.asked, (0, extra)),
+        taps=_changed(these.taps, lambda said: pad(said, (0, 0, 0, extra))),
     )
 
 
@@ -61,6 +76,7 @@ def permuted(these: Pictures, order: Tensor) -> Pictures:
         these,
         tokens=these.tokens.gather(1, order[..., None].expand_as(these.tokens)),
         valid=these.valid.gather(1, order),
+        taps=_changed(these.taps, lambda said: said.gather(1, order[..., None].expand_as(said))),
     )
 
 

@@ -5,25 +5,31 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 import arr_coc.adapters  # noqa: F401  (registers the families)
-from arr_coc.adapters.tiny import WORDS, Row, Tiny
+from arr_coc.adapters.tiny import CLIP, PAD, PICTURE, WORDS, Prompt, Row, Tiny
 from arr_coc.family import FAMILIES
+from arr_coc.parts import parts_of
 
-STEPS = 5
-FELT = 1e-3
+STEPS = 3
+FELT = {torch.float32: 1e-2, torch.bfloat16: 0.5}
 """What pruning must change at least, in logits, for a law to say something."""
 ROWS = [Row(1, (4, "image", 9)), Row(2, (2, "image", 1, "image", 5)), Row(3, (7,)), Row(4, (3, "image", 12))]
 Inputs = dict[str, Tensor]
 
 
 @cache
-def tiny_model(family: str, attention: str) -> Tiny:
+def tiny_model(family: str, attention: str, dtype: torch.dtype = torch.float32) -> Tiny:
     """The model of a family; laws leave it as they found it, so it is built once."""
+    if family not in CONFIG_MAPPING_NAMES:
+        pytest.skip(f"the installed transformers has no {family!r}")
     tiny: Tiny = FAMILIES[family].tiny()
     tiny.model.set_attn_implementation(attention)
+    tiny.model.to(dtype)
     return tiny
 
 
@@ -34,32 +40,33 @@ def even(tiny: Tiny, seed: int = 5) -> list[Row]:
 
 def apart(a: Tensor, b: Tensor) -> float:
     """Largest difference; infinite if the shapes differ."""
-    return float((a - b).abs().max()) if a.shape == b.shape else float("inf")
+    return float((a.float() - b.float()).abs().max()) if a.shape == b.shape else float("inf")
 
 
 def positions(tiny: Tiny, inputs: Inputs) -> Inputs:
     """Original positions where the model would derive others from a mask with holes."""
-    if not tiny.types:
+    if not hasattr(tiny.model.base_model, "get_rope_index"):
         return {}
     named = {name: value for name, value in inputs.items() if "pixel" not in name}
-    return {"position_ids": tiny.model.model.get_rope_index(**named)[0]}
+    return {"position_ids": tiny.model.base_model.get_rope_index(**named)[0]}
 
 
-def longer(inputs: Inputs, words: Tensor) -> Inputs:
+def longer(tiny: Tiny, inputs: Inputs, words: Tensor) -> Inputs:
     """The same prompts with words after them."""
-    more = {
-        "input_ids": words,
-        "attention_mask": torch.ones_like(words),
-        "mm_token_type_ids": torch.zeros_like(words),
-    }
+    more = {"input_ids": words, "attention_mask": torch.ones_like(words)}
+    more[tiny.types] = torch.full_like(words, tiny.type_of["answer"])
     return {k: torch.cat([v, more[k].to(v.dtype)], 1) if k in more else v for k, v in inputs.items()}
 
 
 @contextmanager
 def watched(module: Any) -> Iterator[list[dict[str, Any]]]:
-    """The keyword arguments that a module is really called with."""
+    """The arguments that a module is really called with; one without a name is the hidden states."""
     calls: list[dict[str, Any]] = []
-    hook = module.register_forward_pre_hook(lambda _, args, kwargs: calls.append(kwargs), with_kwargs=True)
+
+    def look(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.append(dict(zip(("hidden_states",), args, strict=False)) | kwargs)
+
+    hook = module.register_forward_pre_hook(look, with_kwargs=True)
     try:
         yield calls
     finally:
@@ -74,13 +81,12 @@ def generated(tiny: Tiny, inputs: Inputs, **options: Any) -> Any:
         "output_logits": True,
         "return_dict_in_generate": True,
     }
-    return tiny.model.generate(**inputs, **settings, **options, suppress_tokens=list(range(WORDS.start)))
+    return tiny.model.generate(**inputs, **settings | options, suppress_tokens=list(range(WORDS.start)))
 
 
 def visual_of(tiny: Tiny, inputs: Inputs) -> Tensor:
-    """Columns of pictures, read from the prompt."""
-    ids = {token for shown in tiny.shown.values() for token in shown.ids if shown.ids.count(token) > 2}
-    return torch.isin(inputs["input_ids"], torch.tensor(sorted(ids)))
+    """Columns of pictures and films, read from the prompt."""
+    return torch.isin(inputs["input_ids"], torch.tensor([PICTURE, CLIP]))
 
 
 def batches(tiny: Tiny) -> Iterator[Inputs]:
@@ -92,16 +98,21 @@ def batches(tiny: Tiny) -> Iterator[Inputs]:
         yield tiny.inputs([Row(5, (4, "video", 6)), Row(6, (2, "image", 3, "video", 5))])
 
 
-def joined(*turns: tuple[list[Row], Inputs]) -> Inputs:
-    """Turns as one prompt; pictures in reading order, row by row."""
-    joined = {}
-    for name, tensor in turns[0][1].items():
-        if len(tensor) == len(turns[0][0]) and "pixel" not in name and "grid" not in name:
-            joined[name] = torch.cat([inputs[name] for _, inputs in turns], 1)
-            continue
-        dealt = []
-        for rows, inputs in turns:
-            counts = [row.parts.count("image") for row in rows]
-            dealt.append(inputs[name].split([len(inputs[name]) // sum(counts) * count for count in counts]))
-        joined[name] = torch.cat([part for row in zip(*dealt, strict=True) for part in row])
-    return joined
+def joined(tiny: Tiny, *turns: list[Row]) -> Inputs:
+    """Turns as one prompt: every turn padded on the left, pictures in reading order, row by row."""
+    padded = []
+    for turn in turns:
+        prompts = [tiny.prompt(row) for row in turn]
+        longest = max(len(prompt.ids) for prompt in prompts)
+        padded.append([(longest - len(prompt.ids), prompt) for prompt in prompts])
+    rows = []
+    for row in zip(*padded, strict=True):
+        ids = [token for gap, turn in row for token in [PAD] * gap + turn.ids]
+        real = [one for gap, turn in row for one in [0] * gap + turn.real]
+        rows.append(Prompt(ids, real, [picture for _, turn in row for picture in turn.shown]))
+    return tiny.batch(rows)
+
+
+def decoder_of(tiny: Tiny) -> Any:
+    """The module that is given embeddings in place of words."""
+    return parts_of(tiny.model).decoder

@@ -1,11 +1,12 @@
 """Allocators simple enough to be seen through: the laws hold for any allocator, so these know no scorer."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Allocation, Context, Pictures, Scores
 
 
 def keep_all(context: Context) -> Allocation:
@@ -44,6 +45,20 @@ class Some:
         bias = torch.where(context.visual, 3 * luck - 2, 0.0) if self.precision else None
         embeds = (context.embeds + context.embeds.roll(-1, dims=1)) / 2 if self.merged else None
         return allocation(context, keep, bias, embeds)
+
+
+@dataclass(frozen=True)
+class ByAttention:
+    """Keep what the tower looks at."""
+
+    selector: ClassVar[str] = "top_k"
+    needs: ClassVar[tuple[str, ...]] = ("attention",)
+
+    def __call__(self, pictures: Pictures) -> Scores:
+        assert pictures.taps is not None
+        assert pictures.taps.attention is not None
+        assert pictures.taps.keys is None
+        return Scores(pictures.taps.attention)
 
 
 def allocation(

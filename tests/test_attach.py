@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
+from arr_coc.cache import CACHE
 from arr_coc.family import FAMILIES
 from arr_coc.types import Allocation, Context
 from tests.runs import ROWS
@@ -98,7 +99,9 @@ def test_an_allocation_that_does_not_fit_the_prefill_is_refused(
 def test_a_picture_with_nan_is_reported_and_the_model_recovers(tiny: Tiny) -> None:
     inputs = tiny.inputs(ROWS)
     plain = tiny.model(**inputs).logits
-    broken = inputs | {"pixel_values": torch.full_like(inputs["pixel_values"], float("nan"))}
+    pixels = inputs["pixel_values"]
+    # Where there are any: idefics tells from zeros that a row has fewer pictures.
+    broken = inputs | {"pixel_values": pixels.masked_fill(pixels != 0, float("nan"))}
 
     with attached(tiny.model, keep_all):
         with pytest.raises(ValueError, match="check the picture"):
@@ -122,9 +125,9 @@ def test_a_mask_over_new_tokens_only_is_refused_on_a_pruned_cache(llava: Tiny) -
     words = torch.tensor([[40, 41]])
 
     with attached(llava.model, Some()):
-        past = llava.model(**llava.inputs(ROWS[:1]), use_cache=True).past_key_values
+        past = llava.model(**llava.inputs(ROWS[:1]), use_cache=True)[CACHE]
         with pytest.raises(ValueError, match="mask over the whole conversation"):
-            llava.model(input_ids=words, attention_mask=torch.ones_like(words), past_key_values=past)
+            llava.model(input_ids=words, attention_mask=torch.ones_like(words), **{CACHE: past})
 
 
 @pytest.mark.parametrize("attention", ["flash_attention_2", "flex_attention"])
@@ -147,12 +150,12 @@ def test_flash_attention_is_refused_for_a_picture_in_a_later_turn(
     del second["attention_mask"]
 
     with attached(llava.model, Some()):
-        past = llava.model(**first, use_cache=True).past_key_values
+        past = llava.model(**first, use_cache=True)[CACHE]
         monkeypatch.setattr(
             llava.model.config.text_config, "_attn_implementation_internal", "flash_attention_2"
         )
         with pytest.raises(ValueError, match="attn_implementation='sdpa'"):
-            llava.model(**second, past_key_values=past)
+            llava.model(**second, **{CACHE: past})
 
 
 def test_pipelines_and_peft_models_are_looked_into(llava: Tiny) -> None:

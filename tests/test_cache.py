@@ -8,7 +8,7 @@ from transformers import DynamicCache, StaticCache
 
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
-from arr_coc.cache import Prefix, mark, prefix_of
+from arr_coc.cache import CACHE, Prefix, mark, prefix_of
 from tests.runs import ROWS, apart, generated, tiny_model
 from tests.stubs import Some
 
@@ -79,7 +79,21 @@ def test_generated_tokens_can_be_cropped_but_not_the_pruned_prompt() -> None:
     past.crop(-2)
 
     assert past.get_seq_length() == 10
-    with pytest.raises(ValueError, match="reaches into a pruned prompt"):
+    with pytest.raises(ValueError, match="cannot crop 1 tokens of a pruned prompt"):
+        past.crop(-1)
+
+
+def test_a_pruned_prompt_can_be_cropped_as_far_as_its_last_words() -> None:
+    past = filled()
+    mark(past, Prefix(logical=10, mask=MASK, padded=True, tail=1, bias=torch.ones(2, 3)))
+    past.update(torch.zeros(2, 1, 2, 4), torch.zeros(2, 1, 2, 4), 0)
+
+    past.crop(-3)
+
+    assert (past.get_seq_length(), past.get_query_offset()) == (9, 2)
+    assert torch.equal(past.prefix.mask, MASK[:, :2])
+    assert past.prefix.bias.shape == (2, 2)
+    with pytest.raises(ValueError, match="after whose last visual token there are 0"):
         past.crop(-1)
 
 
@@ -101,7 +115,7 @@ def test_a_static_cache_holds_what_was_kept_and_counts_what_was_shown() -> None:
     past = StaticCache(config=tiny.model.config.text_config, max_cache_len=120)
 
     with attached(tiny.model, Some()) as trace:
-        static = generated(tiny, inputs, past_key_values=past, disable_compile=True)
+        static = generated(tiny, inputs, **{CACHE: past}, disable_compile=True)
         dynamic = generated(tiny, inputs)
 
     assert max(map(apart, static.logits, dynamic.logits)) < 1e-4

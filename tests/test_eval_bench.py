@@ -1,12 +1,14 @@
 """The bench, on a decoder so small that only its bookkeeping is measured."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from arr_coc.eval.bench import prefill
+from arr_coc.eval.bench import hook, prefill
 from arr_coc.eval.bench.random_llava import RandomLlava
 
+RESULTS = Path(__file__).parents[1] / "eval" / "results"
 SMALL = RandomLlava(layers=1, dim=32, hidden=32, heads=2, vocabulary=64)
 
 
@@ -20,6 +22,21 @@ def test_every_method_is_measured_beside_the_full_prefill() -> None:
         assert 0 < row["limit_ms"] < row["peer_ms"] <= row["peer_model_ms"]
         assert row["select_ms"] < row["ours_ms"] <= row["model_ms"]
     assert {"command", "commit", "seed", "hardware"} <= set(results)
+
+
+def test_the_hooks_are_timed_without_what_the_allocator_takes() -> None:
+    results = hook.measure(rounds=2, llava=SMALL)
+
+    assert [row["case"] for row in results["rows"]] == list(hook.CASES)[1:]
+    for row in results["rows"]:
+        assert 0 < row["hook_ms"] < row["ours_ms"]
+        assert row["hook_ratio"] == row["hook_ms"] / row["peer_ms"]
+
+
+def test_the_hooks_take_less_than_two_percent_of_a_full_prefill() -> None:
+    rows = json.loads((RESULTS / "bench" / "hook.json").read_text())["rows"]
+
+    assert [row["hook_ms"] < row["limit_ms"] for row in rows] == [True, True]
 
 
 def test_the_decoder_of_the_bench_has_about_300_million_parameters() -> None:

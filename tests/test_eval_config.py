@@ -1,5 +1,6 @@
 """The configuration: its references, its errors, its file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,16 @@ def test_the_file_beside_the_results_gives_the_same_configuration_again(tmp_path
     claim(config, "weights")
 
     assert RunConfig(**settings_from(tmp_path / "config.yaml")) == config
+
+
+def test_the_positions_are_part_of_the_configuration_and_of_the_methods_name(tmp_path: Path) -> None:
+    config = RunConfig(methods=("efe", "divprune"), budgets=(0.25,), positions="compact", out=str(tmp_path))
+
+    assert config.plain()["positions"] == "compact"
+    assert [method.name for method in config.parsed()] == ["efe+compact", "divprune+compact"]
+    claim(config, "weights")
+    with pytest.raises(ValueError, match="with positions: compact"):
+        claim(replace(config, positions="original"), "weights")
 
 
 def test_an_unknown_key_in_a_file_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,28 @@ def test_a_switch_for_all_methods_is_added_to_each() -> None:
     assert Method.parse("divprune", precision=True).name == "divprune+ln_n"
 
 
+@pytest.mark.parametrize("text", ["efe+compact+merge", "efe+merge+compact"])
+def test_a_position_policy_is_a_switch_that_comes_last(text: str) -> None:
+    method = Method.parse(text)
+
+    assert method.name == "efe+merge+compact"
+    assert Method.parse(method.name) == method
+    assert method.allocator(0.5, seed=0).positions == "compact"  # type: ignore[union-attr]
+
+
+def test_a_policy_for_all_methods_is_that_of_those_which_name_none() -> None:
+    names = [Method.parse(text, positions="compact").name for text in ("efe", "pool+centroid")]
+
+    assert names == ["efe+compact", "pool+centroid"]
+
+
+def test_two_policies_or_an_unknown_one_are_refused() -> None:
+    with pytest.raises(ValueError, match="two position policies: choose compact or centroid"):
+        Method.parse("efe+compact+centroid")
+    with pytest.raises(KeyError, match="did you mean 'compact'"):
+        Method.parse("efe", positions="compac")
+
+
 def test_switches_and_budget_reach_the_allocator() -> None:
     allocator = Method.parse("random+ln_n").allocator(0.11, seed=7)
 

@@ -1,6 +1,7 @@
 """An evaluation end to end on a tiny model: what it writes, and that a kill costs nothing."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.run import evaluate, total
+from arr_coc.scorers import SCORERS
+from tests.stubs import ByAttention
 from tests.tiny_llava import folder
 
 
@@ -104,3 +107,15 @@ def test_an_item_is_answered_alike_in_any_batch(tmp_path: Path) -> None:
 def test_a_task_without_end_asks_for_a_limit_before_it_loads_a_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give a limit"):
         evaluate(RunConfig(model="no/such-model", limit=None, out=str(tmp_path)))
+
+
+def test_a_method_that_reads_the_vision_tower_can_share_its_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SCORERS._parts, "by_attention", ByAttention)
+    shared = config(tmp_path / "shared", methods=("by_attention", "efe"), budgets=(16,), limit=2)
+    evaluate(shared)
+
+    evaluate(replace(shared, share_vision=False, out=str(tmp_path / "each")))
+
+    assert answers(tmp_path / "shared") == answers(tmp_path / "each")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.figures import rebuilt
+from arr_coc.family import FAMILIES
+from tests.laws import BROKEN
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "eval" / "results"
@@ -28,3 +31,11 @@ def test_a_committed_figure_says_where_it_comes_from(path: Path) -> None:
     said = data | data.get("environment", {}) | data.get("config", {})
 
     assert {"command", "commit", "seed", "hardware"} <= said.keys()
+
+
+def test_every_family_is_in_the_table_and_most_pass_every_law() -> None:
+    rows = json.loads((RESULTS / "families.json").read_text())["families"]
+
+    assert [row["model_type"] for row in rows] == list(FAMILIES)
+    assert sum(row["passes"] for row in rows) >= 36
+    assert {row["model_type"] for row in rows if not row["passes"]} <= set(BROKEN)

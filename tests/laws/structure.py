@@ -6,8 +6,9 @@ import torch
 
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
+from arr_coc.parts import parts_of
 from tests.laws import CLOSE, EXACT, law
-from tests.runs import ROWS, apart, batches, positions, watched
+from tests.runs import ROWS, apart, batches, decoder_of, positions, watched
 from tests.stubs import Some
 
 
@@ -34,7 +35,7 @@ def rows(tiny: Tiny) -> float:
 def original_positions(tiny: Tiny) -> float:
     """5. What is kept stays at its position in the full prompt; DeepStack planes are cut alike."""
     worst = 0.0
-    decoder = tiny.model.model.language_model
+    decoder = decoder_of(tiny)
     for inputs in batches(tiny):
         at = positions(tiny, inputs) or {"position_ids": torch.arange(inputs["input_ids"].shape[1])[None]}
         with watched(decoder) as full:
@@ -44,7 +45,8 @@ def original_positions(tiny: Tiny) -> float:
         keep, before, after = trace[0].keep, full[0], cut[0]
         new = after["position_ids"].reshape(-1, *after["position_ids"].shape[-2:])
         old = before["position_ids"].reshape(len(new), -1, keep.shape[1]).expand(-1, len(keep), -1)
-        real = after["attention_mask"].bool()
+        n = after["inputs_embeds"].shape[1]
+        real = torch.arange(n) >= n - keep.sum(1)[:, None]  # padding stands on the left
         worst = max(worst, apart(new[:, real], old[:, keep]))
         planes = before.get("deepstack_visual_embeds") or []
         for whole, part in zip(planes, after.get("deepstack_visual_embeds") or [], strict=True):
@@ -80,7 +82,7 @@ def restored(tiny: Tiny) -> float:
 def really_shorter(tiny: Tiny) -> float:
     """8. The first layer is given as many tokens as the longest row keeps, and the trace says so."""
     worst = 0
-    first = tiny.model.model.language_model.layers[0].self_attn
+    first = parts_of(tiny.model).first_layer
     for inputs in batches(tiny):
         with attached(tiny.model, Some()) as trace, watched(first) as calls:
             tiny.model(**inputs)
