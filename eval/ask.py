@@ -38,7 +38,7 @@ def ask(
 ) -> list[Told]:
     """Answers with all tokens and with each setting; writes the picture of what each of them kept."""
     needs = {tap for method, budget in settings for tap in method.needs(budget, seed)}
-    inputs = encoded(loaded, prompt(loaded, [image], [question]), needs)
+    inputs = encoded(loaded, prompt(loaded, [[image]], [question]), needs)
     told = [
         Told(method.name, budget, answer(loaded, inputs, method.allocator(budget, seed), max_new_tokens))
         for method, budget in [(FULL, 1.0), *settings]

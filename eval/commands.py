@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 from rich.console import Console
 from rich.text import Text
-from typer import Argument, Option, Typer
+from typer import Argument, Exit, Option, Typer
 
+from arr_coc.eval.bench_commands import efficiency, kills, sweep
 from arr_coc.eval.config import RunConfig
+from arr_coc.eval.reading_commands import compare, leaderboard
 
 console = Console(markup=False)
 """What users and models say is text: a bracket in it is a bracket."""
@@ -21,10 +23,17 @@ app = Typer(
 )
 bench = Typer(no_args_is_help=True, help="Speed, measured side by side in one run.")
 app.add_typer(bench, name="bench")
+bench.command()(sweep)
+bench.command()(efficiency)
+bench.command()(kills)
+app.command()(compare)
+app.command()(leaderboard)
 
+FAILED = 3
+"""Exit code of an evaluation that was finished, but for answers that failed."""
 DEFAULT = RunConfig()
 ModelOption = Annotated[str, Option(help="A shipped model, a folder, or a Hugging Face name.")]
-DeviceOption = Annotated[str, Option(help="cpu, cuda, cuda:1, mps ...")]
+DeviceOption = Annotated[str, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")]
 DtypeOption = Annotated[str, Option(help="float32, bfloat16 or float16.")]
 FreshOption = Annotated[bool, Option("--fresh", help="Start over in a folder that holds another evaluation.")]
 
@@ -40,8 +49,10 @@ def demo(
     from arr_coc.eval.demo import run_demo
     from arr_coc.eval.terminal import evaluate_with_progress, show
 
-    config = RunConfig(limit=limit, out=str(out), batch_size=batch_size)
+    config = RunConfig(limit=limit, out=str(out), batch_size=batch_size, examples=0)
     results = evaluate_with_progress(config, fresh, console)
+    if results is None:
+        raise ValueError("the demo is for one process: start it without `accelerate launch`")
     pictures = run_demo(config, results)
     show(results, console)
     console.print("pictures of the kept tokens: " + ", ".join(map(str, pictures)), soft_wrap=True)
@@ -84,6 +95,9 @@ def evaluate(
     config: Annotated[Path | None, Option(help="YAML with these settings; options given here win.")] = None,
     model: Annotated[str | None, Option(help="A shipped model, a folder, or a Hugging Face name.")] = None,
     task: Annotated[str | None, Option(help="What is asked; `arr-coc list` names them.")] = None,
+    data: Annotated[
+        str | None, Option(help="The task's rows: folder, .parquet, .jsonl, or `sample`.")
+    ] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
     budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
     limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
@@ -94,12 +108,15 @@ def evaluate(
     precision: Annotated[bool | None, Option(help="ln n on the attention logits, all methods.")] = None,
     positions: Annotated[str | None, Option(help="original, compact or centroid, all methods.")] = None,
     share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
-    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...")] = None,
+    device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     out: Annotated[
         str | None, Option(help="Folder of the results. The same command goes on where it was.")
     ] = None,
+    name: Annotated[str | None, Option(help="Of the run: a folder of its own in --out.")] = None,
+    examples: Annotated[int | None, Option(min=0, help="Wins and losses that are drawn.")] = None,
     fresh: FreshOption = False,
+    retry: Annotated[bool, Option("--retry", help="Ask again what failed before.")] = False,
 ) -> None:
     """Accuracy against visual tokens kept, with intervals. Stop it at any time: run again, and it goes on."""
     from arr_coc.eval.folder import settings_from
@@ -110,11 +127,18 @@ def evaluate(
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,
+        "name": name, "data": data, "examples": examples,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
     run = RunConfig(**(settings | {key: value for key, value in given.items() if value is not None}))
-    show(evaluate_with_progress(run, fresh, console), console)
-    console.print(f"report: {Path(run.out) / 'report.html'}", soft_wrap=True)
+    results = evaluate_with_progress(run, fresh, console, retry)
+    if results is None:
+        console.print("this process is done; the last one of the others writes the results")
+        return
+    show(results, console)
+    console.print(f"report: {run.folder / 'report.html'}", soft_wrap=True)
+    if results["failures"]["reasons"]:
+        raise Exit(FAILED)
 
 
 @bench.command()

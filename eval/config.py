@@ -1,10 +1,13 @@
 """The settings of an evaluation: one dataclass, whose fields are the YAML keys and the command-line keys."""
 
 import math
+import re
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.method import BLIND, FULL, ORIGINAL, Budget, Method, parse_budget
+from arr_coc.eval.tasks import Task
 
 DTYPES = ("float32", "bfloat16", "float16")
 _EXAMPLE = {"methods": "efe,divprune", "budgets": "0.33,0.11"}
@@ -18,14 +21,16 @@ class RunConfig:
     """A shipped model, a folder, or a Hugging Face name."""
     task: str = "scene_vqa"
     """What is asked; `arr-coc list` names them."""
+    data: str | None = None
+    """Folder, .parquet or .jsonl file of the task's schema; `sample`: ten shipped rows; None: the hub."""
     methods: tuple[str, ...] = ("efe", "divprune", "seed", "random", "stride")
     """Scorers, with switches: `efe`, `divprune+ln_n`, `efe+merge+ln_n`."""
     budgets: tuple[Budget, ...] = (1.0, 0.33, 0.22, 0.11, 0.05)
     """With a point: the fraction kept, in (0, 1]. A whole number: a count."""
     limit: int | None = 300
     """The first so many items of the task; None: all of them."""
-    split: str = "test"
-    """Which part of the task's items."""
+    split: str = ""
+    """Which part of the task's items; empty: the one that papers report."""
     batch_size: int = 32
     """Items in one call of generate()."""
     seed: int = 0
@@ -38,10 +43,15 @@ class RunConfig:
     """Where kept tokens stand, for all methods that do not say: `original`, `compact`, `centroid`."""
     share_vision: bool = True
     """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
+    examples: int = 2
+    """So many wins and losses against all tokens are drawn, with the tokens that were kept."""
     device: str = "cpu"
+    """cpu, cuda, cuda:1, mps ...; `auto` spreads a model over all that there is."""
     dtype: str = "float32"
     out: str = "./runs/scene_vqa"
     """Folder of the results."""
+    name: str = ""
+    """Of the run: a folder of its own in `out`, as `arr-coc leaderboard` reads them."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "methods", tuple(str(method) for method in self.methods))
@@ -56,6 +66,10 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.name and not re.fullmatch(r"\w[\w.+-]{0,99}", self.name):
+            raise ValueError(
+                f"name must be letters, digits and ._+- only, as a folder in out, got {self.name!r}"
+            )
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {self.dtype!r}")
         names = [method.name for method in self.parsed()]
@@ -63,6 +77,15 @@ class RunConfig:
             raise ValueError(f"these methods are the same once the switches are applied: {', '.join(names)}")
         for method, budget in self.settings():
             method.allocator(budget, self.seed)  # says what cannot be built
+
+    def split_of(self, task: Task) -> str:
+        """The part of the task's items that is meant."""
+        return self.split or task.splits[0]
+
+    @property
+    def folder(self) -> Path:
+        """Where the results are."""
+        return Path(self.out) / self.name
 
     def parsed(self) -> list[Method]:
         """The methods with the switches that apply to all. Raises ValueError for an unreadable one."""

@@ -10,7 +10,8 @@ from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import load
 from arr_coc.eval.report import report
 from arr_coc.eval.samples import read
-from arr_coc.eval.tasks import TASKS, Item, Task
+from arr_coc.eval.tasks import Item
+from arr_coc.eval.tasks.task import open_task
 
 SHOWN, BUDGET = 3, 0.11
 BESIDES = ("seed", "efe")
@@ -18,12 +19,12 @@ BESIDES = ("seed", "efe")
 
 def run_demo(config: RunConfig, results: dict[str, Any]) -> list[Path]:
     """Draw kept_0.png .. kept_2.png into the folder of a finished evaluation, and into its report."""
-    task: Task = TASKS[config.task]()
+    task = open_task(config.task, config.data)
     loaded = load(config.model, config.device, config.dtype)
-    folder = Path(config.out)
+    folder = config.folder
     settings: list[tuple[Method, Budget]] = [(Method.parse(name), BUDGET) for name in BESIDES]
     paths = []
-    for i, item in enumerate(_of_different_kinds(task.items(config.split, config.limit))):
+    for i, item in enumerate(_of_different_kinds(task.items(config.split_of(task), config.limit))):
         paths.append(folder / f"kept_{i}.png")
         ask(
             loaded,

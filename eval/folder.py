@@ -2,6 +2,7 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -11,6 +12,13 @@ from arr_coc.eval.config import RunConfig
 
 MADE_WITH = ("weights", "version")
 """Keys of config.yaml that are no settings: which weights answered, and which arr-coc asked."""
+FREE = ("out", "name", "examples")
+"""Keys that may differ in a run that goes on: where it is, and what is drawn when it is done."""
+WRITTEN = (
+    "config.yaml", "samples.jsonl", "samples.*.jsonl", "timings.jsonl", "timings.*.jsonl", "results.json",
+    "report.html", "report.md", "accuracy_vs_tokens.png", "kept_*.png",
+)  # fmt: skip
+"""What an evaluation leaves in its folder."""
 
 
 def claim(config: RunConfig, weights: str) -> Path:
@@ -18,7 +26,7 @@ def claim(config: RunConfig, weights: str) -> Path:
 
     Raises ValueError if another evaluation is in it, naming the key that differs and the way out.
     """
-    folder = Path(config.out)
+    folder = config.folder
     record = folder / "config.yaml"
     ours = config.plain() | {"weights": weights, "version": _version()}
     if record.exists():
@@ -32,13 +40,26 @@ def claim(config: RunConfig, weights: str) -> Path:
 
 def clear(folder: Path) -> None:
     """Forget what an evaluation has done so far; files that are not an evaluation's stay."""
-    for name in ("config.yaml", "samples.jsonl", "results.json", "report.html", "accuracy_vs_tokens.png"):
-        (folder / name).unlink(missing_ok=True)
+    for pattern in WRITTEN:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder. Raises OSError that says so if it cannot be written, before a model is loaded."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=folder, prefix=".writable."):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"cannot write into {folder} ({error.strerror}): choose another --out, or make it writable"
+        ) from error
 
 
 def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
     for key in [*ours, *theirs]:
-        if key == "out" or theirs.get(key) == ours.get(key):
+        if key in FREE or theirs.get(key) == ours.get(key):
             continue
         raise ValueError(
             f"{folder} holds an evaluation with {key}: {theirs.get(key)}, this one has {ours.get(key)}. "
@@ -55,7 +76,8 @@ def settings_from(path: Path) -> dict[str, Any]:
         if key not in defaults:
             raise ValueError(f"{path} has the unknown key {key!r}; known: {', '.join(defaults)}")
         kind = type(defaults[key])
-        if type(value) is not kind and not (key == "limit" and value is None):
+        fits = value is None or isinstance(value, str) if key == "data" else type(value) is kind
+        if not fits and not (key == "limit" and value is None):
             raise ValueError(f"{path}: {key} must be of the kind of {defaults[key]!r}, got {value!r}")
         settings[key] = tuple(value) if kind is list else value
     return settings

@@ -54,10 +54,13 @@ def source_of(name: str) -> str:
 def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     """Model and processor, in evaluation mode. No code from the model's folder is ever run.
 
+    The device `auto` spreads the layers over all accelerators, and what they do not hold over the memory.
+
     Raises KeyError for an unknown name or family, FileNotFoundError where nothing can be loaded from it.
     """
     source = source_of(name)
-    place = _device(device)
+    place = None if device == "auto" else _device(device)
+    spread = {"device_map": "auto"} if place is None else {}
     local = Path(source).is_dir()
     if local and not (Path(source) / "config.json").is_file():
         raise FileNotFoundError(f"cannot load {name!r}: {_HOLDS}")
@@ -67,7 +70,7 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
         FAMILIES[config.model_type]  # before any weights are fetched
         processor = AutoProcessor.from_pretrained(source, **safe)
         model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=getattr(torch, dtype), use_safetensors=True, **safe
+            source, dtype=getattr(torch, dtype), use_safetensors=True, **spread, **safe
         )
     except OSError as error:
         raise FileNotFoundError(
@@ -84,7 +87,7 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
         tokenizer.pad_token = tokenizer.eos_token
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return Loaded(model.eval().to(place), processor)
+    return Loaded(model.eval() if place is None else model.eval().to(place), processor)
 
 
 def _device(name: str) -> torch.device:

@@ -13,12 +13,13 @@ from torch import Tensor
 from arr_coc.encode import Encoded
 from arr_coc.encode import encoded as encode
 from arr_coc.eval.models import Loaded
+from arr_coc.eval.tasks.task import MARK
 from arr_coc.family import FAMILIES
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A batch of questions, each about one picture, as the model takes it."""
+    """A batch of questions, each about its pictures, as the model takes it."""
 
     inputs: dict[str, Any]
     """Keyword arguments of generate(): ids padded on the left, pixels."""
@@ -27,7 +28,7 @@ class Prompt:
     valid: Bool[Tensor, "batch seq"]
     """False at padding."""
     grids: list[tuple[int, int]]
-    """Rows and columns of each picture's visual tokens; a picture of several frames is stacked by rows."""
+    """Rows and columns of each row's visual tokens; frames are stacked, several pictures are a line."""
     encoded: Encoded | None = None
     """Output of the vision tower and the projector, if it was run already."""
 
@@ -36,15 +37,15 @@ class Prompt:
         return dict(self.inputs) if self.encoded is None else self.encoded.question(self.inputs)
 
 
-def prompt(loaded: Loaded, images: Sequence[Image.Image], questions: Sequence[str]) -> Prompt:
-    """Questions through the chat template, then everything through the processor."""
+def prompt(loaded: Loaded, pictures: Sequence[Sequence[Image.Image]], questions: Sequence[str]) -> Prompt:
+    """Questions, each about its pictures, through the chat template, then all through the processor."""
     conversations = [
-        [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-        for question in questions
+        [{"role": "user", "content": _content(len(shown), question)}]
+        for shown, question in zip(pictures, questions, strict=True)
     ]
     texts = loaded.processor.apply_chat_template(conversations, add_generation_prompt=True, tokenize=False)
     batch = loaded.processor(
-        images=[[image] for image in images],
+        images=[list(shown) for shown in pictures],
         text=texts,
         padding=True,
         padding_side="left",
@@ -72,6 +73,18 @@ def encoded(loaded: Loaded, prompt: Prompt, taps: Iterable[str] = ()) -> Prompt:
     if "mm_encoder_outputs" not in inspect.signature(loaded.model.forward).parameters:
         return prompt
     return replace(prompt, encoded=encode(loaded.model, prompt.inputs, tuple(sorted(set(taps)))))
+
+
+def _content(shown: int, question: str) -> list[dict[str, str]]:
+    """Pictures where the question marks their places, else all of them before it."""
+    parts = question.split(MARK)
+    if len(parts) - 1 != shown:
+        return [{"type": "image"}] * shown + [{"type": "text", "text": " ".join(map(str.strip, parts))}]
+    words: list[dict[str, str]] = []
+    for i, part in enumerate(parts):
+        words += [{"type": "image"}] if i else []
+        words += [{"type": "text", "text": part}] if part.strip() else []
+    return words
 
 
 def _grids(family: Any, model: Any, inputs: dict[str, Any], visual: Tensor) -> list[tuple[int, int]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.atomic import write_text
+from arr_coc.eval.markdown import p_value
 from arr_coc.eval.method import FULL
 from arr_coc.eval.samples import Sample
 
@@ -28,6 +29,7 @@ def report(results: dict[str, Any], samples: Sequence[Sample], folder: Path) -> 
         settings=settings,
         items=disagreements[:SHOWN],
         n_disagreeing=len(disagreements),
+        p_value=p_value,
         kinds=sorted({kind for row in results["rows"] for kind in row["by_kind"]}),
     )
     write_text(folder / "report.html", html)
@@ -70,4 +72,9 @@ def _name(sample: Sample) -> str:
 
 
 def _embedded(path: Path) -> dict[str, str]:
-    return {"name": path.stem, "data": base64.b64encode(path.read_bytes()).decode()}
+    kinds = {
+        "kept_win": "Right with the kept tokens, wrong with all",
+        "kept_loss": "Wrong with the kept tokens",
+    }
+    caption = kinds.get(path.stem.rpartition("_")[0], "")
+    return {"name": path.stem, "caption": caption, "data": base64.b64encode(path.read_bytes()).decode()}

@@ -1,16 +1,16 @@
-"""The record of an evaluation, one line an item: it survives a kill, and no item is in it twice."""
+"""The record of one answered item: what any run of the same evaluation gives, and how long it took here."""
 
-import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from arr_coc.eval.checked import records
 from arr_coc.eval.method import Budget
 
 Key = tuple[str, str, Budget, str]
+TIMES = ("seconds", "prefill_ms", "select_ms")
+"""What no second run gives again. It stands in a file of its own, so that the records can be compared byte
+by byte: `sort samples.jsonl | sha256sum`."""
 
 
 @dataclass(frozen=True)
@@ -29,87 +29,56 @@ class Sample:
     """Visual tokens that the language model saw."""
     visual: int
     """Visual tokens that the picture had."""
-    seconds: float
     kind: str
     picture: str
     words: int
     """Tokens that are not visual."""
-    prefill_ms: float
-    select_ms: float
     kv_bytes: float
+    error: str = ""
+    """Why there is no answer: `item: ...` if nobody could be asked, `model: ...` if the model failed."""
+    seconds: float | None = None
+    prefill_ms: float | None = None
+    select_ms: float | None = None
 
     @property
     def key(self) -> Key:
         """What makes it the same item: asked of the same method at the same budget."""
         return (self.task, self.method, self.budget, self.id)
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What any run of the same evaluation gives."""
+        return {name: value for name, value in asdict(self).items() if name not in TIMES}
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """How long it took here, with what it belongs to."""
+        return {name: getattr(self, name) for name in ("id", "task", "method", "budget", *TIMES)}
+
 
 def read(path: Path) -> list[Sample]:
-    """Every sample of a file. Raises ValueError naming the line that cannot be read, or is there twice."""
+    """Every sample of samples.jsonl, with the times of timings.jsonl beside it where there are any.
+
+    Raises ValueError naming the line that is damaged, no sample, or there twice.
+    """
+    times = {_key(r): r for r in records(path.with_name(path.name.replace("samples", "timings")))}
     samples: dict[Key, Sample] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1):
-        sample = _parse(line)
-        if sample is None or sample.key in samples:
-            fault = "is not a sample" if sample is None else "is there twice"
-            raise ValueError(
-                f"{path}, line {number} {fault}: delete that line, or start afresh in another folder"
-            )
-        samples[sample.key] = sample
+    for number, record in enumerate(records(path), start=1):
+        try:
+            sample = Sample(**record)
+        except TypeError as error:
+            raise ValueError(f"{path}, line {number} is not a sample ({error}): start afresh") from error
+        if sample.key in samples and not samples[sample.key].error:  # a failure may be tried again
+            raise ValueError(f"{path}, line {number} is there twice: delete that line")
+        took = times.get(sample.key, {})
+        samples[sample.key] = replace(
+            sample,
+            seconds=took.get("seconds"),
+            prefill_ms=took.get("prefill_ms"),
+            select_ms=took.get("select_ms"),
+        )
     return list(samples.values())
 
 
-def repair(path: Path) -> list[Sample]:
-    """Cut off a last line that a kill left half written, then read."""
-    if not path.exists():
-        return []
-    content = path.read_bytes()
-    whole = content[: content.rfind(b"\n") + 1]
-    lines = whole.splitlines(keepends=True)
-    if lines and _parse(lines[-1].decode(errors="replace")) is None:
-        whole = b"".join(lines[:-1])  # a disk that filled up, or lost its last page
-    if len(whole) < len(content):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-            os.fsync(file.fileno())
-    return read(path)
-
-
-@dataclass(frozen=True)
-class Writer:
-    """Appends samples; what it has written is on the disk."""
-
-    file: Any
-
-    def write(self, samples: Iterable[Sample]) -> None:
-        """One line a sample, then wait for the disk."""
-        self.file.write("".join(json.dumps(asdict(s), ensure_ascii=False) + "\n" for s in samples).encode())
-        self.file.flush()
-        os.fsync(self.file.fileno())
-
-
-@contextmanager
-def writer(path: Path) -> Iterator[Writer]:
-    """Open for appending. Raises ValueError while another process writes into the same file."""
-    with path.open("ab") as file:
-        _lock(file, path)
-        yield Writer(file)
-
-
-def _lock(file: Any, path: Path) -> None:
-    try:
-        import fcntl
-    except ModuleNotFoundError:  # Windows has no such lock
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system when the process ends
-    except OSError as error:
-        raise ValueError(
-            f"another process is writing {path}: wait for it, stop it, or choose another --out"
-        ) from error
-
-
-def _parse(line: str) -> Sample | None:
-    try:
-        return Sample(**json.loads(line))
-    except (ValueError, TypeError):
-        return None
+def _key(record: dict[str, Any]) -> Key:
+    return (record["task"], record["method"], record["budget"], record["id"])

@@ -1,6 +1,5 @@
 """What the command line shows: a progress bar while it runs, tables when it is done."""
 
-from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,8 +18,10 @@ from rich.text import Text
 from arr_coc.eval.ask import Told
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.folder import clear
+from arr_coc.eval.markdown import p_value
 from arr_coc.eval.method import BLIND, FULL
-from arr_coc.eval.run import evaluate, total
+from arr_coc.eval.ranks import Rank
+from arr_coc.eval.run import DONE_BEFORE, evaluate, total
 
 
 def quiet() -> None:
@@ -31,11 +32,19 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def evaluate_with_progress(config: RunConfig, fresh: bool, console: Console) -> dict[str, Any]:
-    """Run an evaluation under a bar with the time that is left."""
+def evaluate_with_progress(
+    config: RunConfig, fresh: bool, console: Console, retry: bool = False
+) -> dict[str, Any] | None:
+    """Run an evaluation under a bar with the time that is left; of several processes the first shows it.
+
+    None if another process will write the results.
+    """
     quiet()
+    rank = Rank.here()
+    if fresh and rank.of > 1:
+        raise ValueError("--fresh in one process would take away what another just wrote: remove the folder")
     if fresh:
-        clear(Path(config.out))
+        clear(config.folder)
     bar = Progress(
         TextColumn("{task.description:<22}"),
         BarColumn(bar_width=None),
@@ -44,10 +53,18 @@ def evaluate_with_progress(config: RunConfig, fresh: bool, console: Console) -> 
         TextColumn("left"),
         TimeRemainingColumn(),
         console=console,
+        disable=rank.index > 0,
     )
     with bar:
-        running = bar.add_task("loading", total=total(config))
-        return evaluate(config, lambda n, what: bar.update(running, advance=n, description=what))
+        running = bar.add_task("loading", total=total(config, rank))
+
+        def step(n: int, what: str) -> None:
+            if what == DONE_BEFORE and n:  # took no time: the time that is left is told by what takes some
+                bar.reset(running, completed=int(bar.tasks[0].completed) + n, description=what)
+            else:
+                bar.update(running, advance=n, description=what)
+
+        return evaluate(config, step, retry)
 
 
 def show(results: dict[str, Any], console: Console) -> None:
@@ -55,7 +72,7 @@ def show(results: dict[str, Any], console: Console) -> None:
     config, n = results["config"], results["rows"][0]["n"]
     table = Table(title=f"{config['model']} on {config['task']}, {n} items, in %", box=SIMPLE_HEAD)
     table.add_column("method", no_wrap=True)
-    for name in ("budget", "kept", "accu-\nracy", "95 %", "of\nfull", "prefill\nms", "select\nms"):
+    for name in ("budget", "kept", "accu-\nracy", "95 %", "of\nfull", "form", "prefill\nms", "select\nms"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in results["rows"]:
         relative = row["relative_accuracy"]
@@ -66,13 +83,23 @@ def show(results: dict[str, Any], console: Console) -> None:
             _percent(row["accuracy"]),
             "–".join(map(_percent, row["ci95"])),
             "" if relative is None else _percent(relative),
-            f"{row['prefill_ms']:.1f}",
-            f"{row['select_ms']:.1f}",
+            _percent(row["compliance"]),
+            _ms(row["prefill_ms"]),
+            _ms(row["select_ms"]),
             style="dim" if row["method"] in (FULL.name, BLIND.name) else None,
         )
     console.print(table)
     if results["paired"]:
         console.print(_paired(results["paired"]))
+    failed = results["failures"]
+    if failed["items"] or failed["answers"]:
+        console.print(
+            f"{failed['items']} items could not be asked and are left out; "
+            f"{failed['answers']} answers failed and count as wrong; --retry asks them again",
+            style="bold red",
+        )
+        for reason, times in failed["reasons"].items():
+            console.print(f"  {times} x {reason}", soft_wrap=True)
 
 
 def show_answers(told: list[Told], console: Console) -> None:
@@ -131,8 +158,8 @@ def show_agent_bench(results: dict[str, Any], console: Console) -> None:
 
 def _paired(pairs: list[dict[str, Any]]) -> Table:
     table = Table(title="paired differences on the same items, in points", box=SIMPLE_HEAD)
-    for name in ("method", "versus", "budget", "difference", "95 %"):
-        table.add_column(name, justify="right" if name in ("difference", "95 %") else "left")
+    for name in ("method", "versus", "budget", "difference", "95 %", "p", "Holm"):
+        table.add_column(name, justify="left" if name in ("method", "versus", "budget") else "right")
     for pair in pairs:
         low, high = pair["ci95"]
         table.add_row(
@@ -141,9 +168,15 @@ def _paired(pairs: list[dict[str, Any]]) -> Table:
             str(pair["budget"]),
             f"{100 * pair['difference']:+.1f}",
             f"{100 * low:+.1f} to {100 * high:+.1f}",
-            style="bold" if low > 0 else "red" if high < 0 else None,
+            p_value(pair["p"]),
+            p_value(pair["p_holm"]),
+            style=None if pair["p_holm"] > 0.05 else "bold" if low > 0 else "red" if high < 0 else None,
         )
     return table
+
+
+def _ms(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def _percent(value: float) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from arr_coc.eval import asking
 from arr_coc.eval.cli import main
 from tests.tiny_llava import folder
 
@@ -40,7 +41,21 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["demo"], ["ask"], ["eval"], ["bench"], ["bench", "prefill"], ["cite"]]
+    "words",
+    [
+        [],
+        ["demo"],
+        ["ask"],
+        ["eval"],
+        ["bench"],
+        ["bench", "prefill"],
+        ["cite"],
+        ["compare"],
+        ["leaderboard"],
+        ["bench", "sweep"],
+        ["bench", "efficiency"],
+        ["bench", "kills"],
+    ],
 )
 def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = run(*words, "--help")
@@ -60,6 +75,10 @@ def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: 
         (["eval", "--model", "nano-lava"], "no model called 'nano-lava'"),
         (["eval", "--config", "gone.yaml"], "gone.yaml"),
         (["ask", "gone.png", "what is this?"], "no picture at gone.png"),
+        (["eval", "--name", "../up"], "name must be letters"),
+        (["eval", "--task", "pope", "--data", "gone"], "gone"),
+        (["compare", "gone", "gone"], "no samples in gone"),
+        (["leaderboard", "gone"], "no evaluation below gone"),
         (["cite", "efee"], "did you mean 'efe'?"),
     ],
 )
@@ -146,7 +165,8 @@ def test_demo_writes_everything_it_promises_and_goes_on_if_run_again(run, shippe
 
     assert (code, again) == (0, 0)
     assert {path.name for path in (tmp_path / "demo").iterdir()} == {
-        "config.yaml", "samples.jsonl", "results.json", "report.html", "accuracy_vs_tokens.png",
+        ".lock", "config.yaml", "samples.jsonl", "timings.jsonl", "results.json", "report.html", "report.md",
+        "accuracy_vs_tokens.png",
         "kept_0.png", "kept_1.png", "kept_2.png",
     }  # fmt: skip
     results = json.loads((tmp_path / "demo" / "results.json").read_text())
@@ -176,3 +196,38 @@ def test_a_configuration_file_is_overruled_by_options(run, shipped, tmp_path: Pa
 
     assert code == 0
     assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 3  # blind, full, stride
+
+
+def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for method in ("stride", "random"):
+        words = ["--methods", method, "--budgets", "16", "--limit", 3, "--examples", 0]
+        code, _, _ = run("eval", *words, "--out", tmp_path, "--name", method)
+        assert code == 0
+
+    compared, table, _ = run("compare", tmp_path / "stride", tmp_path / "random", "--markdown")
+    ranked, board, _ = run("leaderboard", tmp_path)
+
+    assert (compared, ranked) == (0, 0)
+    assert "| `stride` | `random` | 16 |" in table
+    assert board.count("scene_vqa") == 6
+
+
+def test_answers_that_failed_are_said_and_give_exit_code_3(  # type: ignore[no-untyped-def]
+    run, shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = asking.answer
+
+    def picky(loaded: object, prompt: object, allocator: object, longest: int) -> object:
+        if allocator is None:
+            raise RuntimeError("[bold]no[/bold] kernel")
+        return answer(loaded, prompt, allocator, longest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(asking, "answer", picky)
+    words = ["--methods", "stride", "--budgets", "16", "--limit", 2, "--examples", 0, "--out", tmp_path]
+
+    code, out, _ = run("eval", *words)
+
+    assert code == 3
+    assert "2 answers failed and count as wrong" in out
+    assert "[bold]no[/bold] kernel" in out
+    assert "[bold]no[/bold] kernel" in (tmp_path / "report.html").read_text()

@@ -1,12 +1,16 @@
 """The bench, on a decoder so small that only its bookkeeping is measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from arr_coc.eval.bench import hook, prefill
+from arr_coc.eval.bench import hook, prefill, sweep
 from arr_coc.eval.bench.random_llava import RandomLlava
+from arr_coc.eval.config import RunConfig
+from tests.tiny_llava import folder
 
 RESULTS = Path(__file__).parents[1] / "eval" / "results"
 SMALL = RandomLlava(layers=1, dim=32, hidden=32, heads=2, vocabulary=64)
@@ -62,3 +66,30 @@ def test_an_installed_package_asks_where_the_figures_go(
     assert prefill.place(tmp_path / "p.json") == tmp_path / "p.json"
     with pytest.raises(ValueError, match=r"--out prefill\.json"):
         prefill.place(None)
+
+
+def test_one_pass_over_the_data_answers_as_separate_passes_do() -> None:
+    config = RunConfig(model=str(folder()), methods=("stride", "random"), budgets=(16, 0.05), limit=4)
+
+    results = sweep.measure(config)
+
+    assert results["same_answers"]
+    with_references, without = results["rows"]
+    assert with_references["peer_cpu_s"] > without["peer_cpu_s"]
+    assert with_references["speedup_vs_separate"] == with_references["peer_ms"] / with_references["ours_ms"]
+
+
+def test_answers_that_differ_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = RunConfig(model=str(folder()), methods=("stride",), budgets=(16,), limit=2)
+    run, calls = sweep._run, []
+
+    def forgetful(*given: Any) -> sweep.Pass:
+        found = run(*given)
+        calls.append(found)
+        if len(calls) == 3:  # the first pass with one setting
+            found = replace(found, samples=[replace(s, answer="other") for s in found.samples])
+        return found
+
+    monkeypatch.setattr(sweep, "_run", forgetful)
+
+    assert not sweep.measure(config)["same_answers"]

@@ -9,7 +9,8 @@ from arr_coc.eval.environment import environment
 from arr_coc.eval.plots import accuracy_vs_tokens
 from arr_coc.eval.report import disagreeing, report
 from arr_coc.eval.samples import Sample
-from arr_coc.eval.table import grouped, paired, rows
+from arr_coc.eval.table import failures, grouped, paired, rows
+from arr_coc.eval.tasks.scene_vqa import SceneVQA
 from tests.test_eval_table import SETTINGS, SHAPE, sampled
 
 EVIL = "<script>alert('x')</script>"
@@ -20,7 +21,8 @@ def written(folder: Path, samples: list[Sample]) -> str:
     results: dict[str, Any] = {
         "config": RunConfig().plain(),
         "environment": environment(),
-        "rows": rows(groups, SHAPE),
+        "failures": failures(samples),
+        "rows": rows(groups, SHAPE, SceneVQA()),
         "paired": paired(groups, 0),
     }
     accuracy_vs_tokens(results, folder / "accuracy_vs_tokens.png")

@@ -15,7 +15,13 @@ from tests.tiny_llava import folder
 
 
 def config(out: Path, **changes: Any) -> RunConfig:
-    settings = {"methods": ("efe", "stride+ln_n"), "budgets": (1.0, 0.05, 16), "limit": 5, "batch_size": 2}
+    settings = {
+        "methods": ("efe", "stride+ln_n"),
+        "budgets": (1.0, 0.05, 16),
+        "limit": 5,
+        "batch_size": 2,
+        "examples": 0,
+    }
     return RunConfig(model=str(folder()), out=str(out), **(settings | changes))  # type: ignore[arg-type]
 
 
@@ -30,7 +36,8 @@ def test_a_run_writes_what_the_contract_names(tmp_path: Path) -> None:
     results = evaluate(config(tmp_path))
 
     assert {path.name for path in tmp_path.iterdir()} == {
-        "config.yaml", "samples.jsonl", "results.json", "report.html", "accuracy_vs_tokens.png"
+        ".lock", "config.yaml", "samples.jsonl", "timings.jsonl", "results.json", "report.html", "report.md",
+        "accuracy_vs_tokens.png",
     }  # fmt: skip
     assert json.loads((tmp_path / "results.json").read_text()) == results
     assert [(row["method"], row["budget"]) for row in results["rows"]] == [

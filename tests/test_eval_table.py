@@ -6,7 +6,8 @@ import pytest
 
 from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.samples import Sample
-from arr_coc.eval.table import compare, grouped, paired, rows
+from arr_coc.eval.table import compare, failures, grouped, paired, rows
+from arr_coc.eval.tasks.scene_vqa import SceneVQA
 from tests.test_eval_samples import ONE
 
 SHAPE = DecoderShape(layers=2, dim=8, hidden=16, heads=2, kv_heads=2, head_dim=4, vocabulary=10)
@@ -29,7 +30,7 @@ def sampled(right: dict[str, int], n: int = 20) -> list[Sample]:
 def test_a_row_has_the_keys_of_the_contract_and_the_figures_of_its_samples() -> None:
     groups = grouped(sampled({"blind": 4, "full": 20, "efe": 16, "random": 8}), SETTINGS)
 
-    row = rows(groups, SHAPE)[2]
+    row = rows(groups, SHAPE, SceneVQA())[2]
 
     assert row["method"] == "efe"
     assert (row["n"], row["accuracy"], row["blind_accuracy"], row["relative_accuracy"]) == (20, 0.8, 0.2, 0.8)
@@ -45,7 +46,7 @@ def test_the_order_in_which_samples_came_makes_no_difference() -> None:
 
     one, other = grouped(samples, SETTINGS), grouped(samples[::-1], SETTINGS)
 
-    assert rows(one, SHAPE) == rows(other, SHAPE)
+    assert rows(one, SHAPE, SceneVQA()) == rows(other, SHAPE, SceneVQA())
     assert paired(one, 0) == paired(other, 0)
 
 
@@ -65,7 +66,56 @@ def test_a_run_that_is_not_finished_cannot_be_paired() -> None:
 
 
 def test_a_model_that_is_never_right_has_no_relative_accuracy() -> None:
-    row = rows(grouped(sampled(dict.fromkeys(("blind", "full", "efe", "random"), 0)), SETTINGS), SHAPE)[2]
+    row = rows(
+        grouped(sampled(dict.fromkeys(("blind", "full", "efe", "random"), 0)), SETTINGS), SHAPE, SceneVQA()
+    )[2]
 
     assert row["relative_accuracy"] is None
     assert row["above_blind"] is None
+
+
+def test_a_row_says_how_well_the_form_was_kept_and_how_sure_everything_is() -> None:
+    samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
+    wordy = [
+        replace(s, answer="what a nice picture this is " * 5) if s.method == "efe" and s.id < "005" else s
+        for s in samples
+    ]
+
+    row = rows(grouped(wordy, SETTINGS), SHAPE, SceneVQA())[2]
+
+    assert row["compliance"] == 0.75
+    assert row["standard_error"] == pytest.approx((0.8 * 0.2 / 19) ** 0.5)
+    assert row["above_blind_ci95"][0] < row["above_blind"] < row["above_blind_ci95"][1]
+    assert row["summary"]["accuracy"] == row["headline_value"] == 0.8
+    assert row["headline_ci95"][0] < 0.8 < row["headline_ci95"][1]
+
+
+def test_an_item_that_cannot_be_asked_once_is_left_out_of_every_setting() -> None:
+    samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
+    torn = [
+        replace(s, error="item: torn", score=0.0) if (s.method, s.id) == ("efe", "003") else s
+        for s in samples
+    ]
+
+    groups = grouped(torn, SETTINGS)
+
+    assert {len(group) for group in groups.values()} == {19}
+    assert failures(torn) == {"items": 1, "answers": 0, "reasons": {"item: torn": 1}}
+
+
+def test_a_model_that_failed_is_wrong_and_counted() -> None:
+    samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
+    broken = [
+        replace(s, error="model: oops", score=0.0) if (s.method, s.id) == ("efe", "003") else s
+        for s in samples
+    ]
+
+    row = rows(grouped(broken, SETTINGS), SHAPE, SceneVQA())[2]
+
+    assert (row["n"], row["failed"], row["accuracy"]) == (20, 1, 0.75)
+    assert failures(broken) == {"items": 0, "answers": 1, "reasons": {"model: oops": 1}}
+
+
+def test_nothing_is_said_about_a_run_in_which_no_item_could_be_asked() -> None:
+    with pytest.raises(ValueError, match="no item could be asked: item: torn"):
+        grouped([replace(ONE, error="item: torn")], [("efe", 0.11)])

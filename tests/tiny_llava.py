@@ -1,14 +1,10 @@
-"""A folder with a tiny random LLaVA, saved as a user's model is: real classes, nano-llava's processor."""
+"""A folder with a tiny random LLaVA for the whole session."""
 
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
-
-from arr_coc.eval.nano.build import EOS, IMAGE, PAD, processor, vocabulary
-from arr_coc.eval.nano.scene import PATCH, SIDE
+from arr_coc.eval.bench import small_llava
 
 _FOLDER = TemporaryDirectory(prefix="arr-coc-tiny-")
 
@@ -16,36 +12,4 @@ _FOLDER = TemporaryDirectory(prefix="arr-coc-tiny-")
 @cache
 def folder() -> Path:
     """Written once a session, gone after it."""
-    path = Path(_FOLDER.name)
-    ids = vocabulary()
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            image_size=SIDE,
-            patch_size=PATCH,
-        ),
-        text_config=LlamaConfig(
-            vocab_size=len(ids),
-            hidden_size=32,
-            intermediate_size=48,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            pad_token_id=ids[PAD],
-            eos_token_id=ids[EOS],
-            initializer_range=0.3,
-        ),
-        image_token_index=ids[IMAGE],
-        vision_feature_layer=-1,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = LlavaForConditionalGeneration(config)
-        for parameter in model.model.multi_modal_projector.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(path)
-    processor().save_pretrained(path)
-    return path
+    return small_llava.save(Path(_FOLDER.name))

@@ -39,14 +39,14 @@ class Timed:
     """Length of the sequence that the first decoder layer was given."""
 
 
-def place(out: Path | None) -> Path:
+def place(out: Path | None, name: str = "prefill.json") -> Path:
     """Where the figures go. Raises ValueError if that is not given and this is no source checkout."""
     if out is not None:
         return out
     committed = source_folder()
     if committed is None:
-        raise ValueError("say where the figures go: --out prefill.json (only a source checkout has a place)")
-    return committed / "bench" / "prefill.json"
+        raise ValueError(f"say where the figures go: --out {name} (only a source checkout has a place)")
+    return committed / "bench" / name
 
 
 def measure(

@@ -20,7 +20,14 @@ class RandomLlava:
     hidden: int = 2816
     heads: int = 16
     vocabulary: int = 32_000
+    side: int = SIDE
+    """Of the picture, in pixels."""
     seed: int = 0
+
+    @property
+    def visual(self) -> int:
+        """Visual tokens of a picture."""
+        return int((self.side // PATCH) ** 2)
 
     def model(self) -> Any:
         """The real class with random weights, float32, evaluation mode."""
@@ -30,7 +37,7 @@ class RandomLlava:
                 intermediate_size=128,
                 num_hidden_layers=2,
                 num_attention_heads=2,
-                image_size=SIDE,
+                image_size=self.side,
                 patch_size=PATCH,
             ),
             text_config=LlamaConfig(
@@ -54,14 +61,14 @@ class RandomLlava:
                 parameter.normal_(0, 0.2)
         return model.eval()
 
-    def inputs(self, words: int) -> dict[str, Tensor]:
-        """One picture of noise with half of the words before it and half behind it."""
+    def inputs(self, words: int, batch: int = 1) -> dict[str, Tensor]:
+        """A picture of noise a row, with half of the words before it and half behind it."""
         generator = torch.Generator().manual_seed(self.seed)
-        text = torch.randint(10, self.vocabulary - 10, (words,), generator=generator)
-        image = torch.full((VISUAL,), min(IMAGE_TOKEN, self.vocabulary - 1))
-        ids = torch.cat([text[: words // 2], image, text[words // 2 :]])[None]
+        text = torch.randint(10, self.vocabulary - 10, (batch, words), generator=generator)
+        image = torch.full((batch, self.visual), min(IMAGE_TOKEN, self.vocabulary - 1))
+        ids = torch.cat([text[:, : words // 2], image, text[:, words // 2 :]], dim=1)
         return {
             "input_ids": ids,
             "attention_mask": torch.ones_like(ids),
-            "pixel_values": torch.randn(1, 3, SIDE, SIDE, generator=generator),
+            "pixel_values": torch.randn(batch, 3, self.side, self.side, generator=generator),
         }

@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
+from arr_coc.eval.nano.drawn import Drawn
 from arr_coc.eval.nano.questions import KINDS, Question, ask, wish
-from arr_coc.eval.nano.scene import Thing, arrange, draw
+from arr_coc.eval.nano.scene import SIDE, Thing, arrange, draw
 
 SPLITS = {"train": 1, "validation": 2, "test": 3}
 """First word of every seed, so that no item is in two splits."""
@@ -46,7 +48,8 @@ def item(split: str, index: int) -> SceneItem:
         raise ValueError(f"items are numbered from 0, got {index}")
     rng = np.random.default_rng((SPLITS[split], index))
     things, question = _compose(rng, list(KINDS)[index % len(KINDS)])
-    return SceneItem(f"{split}-{index:06d}", draw(things, rng), question.text, question.answer, question.kind)
+    image = Drawn((SIDE, SIDE), partial(draw, things, rng))
+    return SceneItem(f"{split}-{index:06d}", image, question.text, question.answer, question.kind)
 
 
 def items(split: str, start: int = 0) -> Iterator[SceneItem]:

@@ -1,0 +1,155 @@
+"""Ask a batch in every setting. What goes wrong with an item is written down, and the rest goes on."""
+
+import gc
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from arr_coc.eval.answer import Answers, answer
+from arr_coc.eval.config import RunConfig
+from arr_coc.eval.method import Budget, Method
+from arr_coc.eval.models import Loaded
+from arr_coc.eval.prompt import Prompt, encoded, prompt
+from arr_coc.eval.samples import Key, Sample
+from arr_coc.eval.tasks import Item, Task
+
+Setting = tuple[Method, Budget]
+MOST_IN_A_ROW = 20
+"""So many model errors one after the other are no longer the items' fault."""
+
+
+@dataclass
+class Asker:
+    """Asks, and remembers how large a batch the memory took and how often a setting failed in a row."""
+
+    config: RunConfig
+    task: Task
+    loaded: Loaded
+    _most: dict[Setting, int] = field(default_factory=dict)
+    _failed: dict[Setting, int] = field(default_factory=dict)
+
+    def answered(self, batch: list[Item], done: set[Key]) -> Iterator[list[Sample]]:
+        """What is missing of a batch, one list a setting. The pictures are prepared and encoded once for all.
+
+        The whole batch is asked also if a part of it is missing: a model may answer differently in other
+        company by a rounding error, and a run that was interrupted must end like one that was not.
+        """
+        shown = [item for item in batch if not item.fault]
+        prepared: dict[tuple[str, ...], Prompt] = {}
+        for setting in self.config.settings():
+            method, budget = setting
+            missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
+            if not missing:
+                continue
+            found = [self._unanswered(setting, i, f"item: {i.fault}") for i in batch if i.fault]
+            if any(item.id in missing for item in shown):
+                found += self._asked(setting, shown, prepared)
+            yield [sample for sample in found if sample.id in missing]
+
+    def _asked(
+        self, setting: Setting, items: list[Item], prepared: dict[tuple[str, ...], Prompt]
+    ) -> list[Sample]:
+        """In one call; where that fails, in halves, down to the item that is the reason."""
+        most = self._most.get(setting, len(items))
+        if len(items) > most:
+            return [
+                sample
+                for start in range(0, len(items), most)
+                for sample in self._asked(setting, items[start : start + most], prepared)
+            ]
+        at_fault = "item"
+        try:
+            names = tuple(item.id for item in items)
+            if names not in prepared:
+                inputs = prompt(self.loaded, [i.pictures for i in items], [i.question for i in items])
+                at_fault = "model"
+                prepared[names] = self._encoded(inputs)
+            at_fault = "model"
+            allocator = setting[0].allocator(setting[1], self.config.seed)
+            answers = answer(self.loaded, prepared[names], allocator, self.task.max_new_tokens)
+        except Exception as error:
+            if len(items) == 1:
+                return [self._failure(setting, items[0], at_fault, error)]
+            too_large = _out_of_memory(error)
+        else:
+            self._failed[setting] = 0
+            return self._samples(setting, items, answers)
+        # Outside of the handler: in it, the error's frames would hold the memory that was lacking.
+        half = (len(items) + 1) // 2
+        if too_large:
+            self._most[setting] = half
+            prepared.clear()
+            _free()
+        return self._asked(setting, items[:half], prepared) + self._asked(setting, items[half:], prepared)
+
+    def _encoded(self, inputs: Prompt) -> Prompt:
+        """With what any of the settings needs of the vision tower, so that it runs once."""
+        if not self.config.share_vision:
+            return inputs
+        settings = self.config.settings()
+        taps = {tap for method, budget in settings for tap in method.needs(budget, self.config.seed)}
+        return encoded(self.loaded, inputs, taps)
+
+    def _failure(self, setting: Setting, item: Item, at_fault: str, error: Exception) -> Sample:
+        said = f"{at_fault}: {_said(error)}"
+        if at_fault == "model":
+            self._failed[setting] = self._failed.get(setting, 0) + 1
+            if self._failed[setting] >= MOST_IN_A_ROW:
+                raise ValueError(
+                    f"{setting[0].name} at {setting[1]} failed on {MOST_IN_A_ROW} items in a row, lastly "
+                    f"with {said}: mend that, and go on with --retry"
+                ) from error
+        return self._unanswered(setting, item, said)
+
+    def _samples(self, setting: Setting, items: Sequence[Item], answers: Answers) -> list[Sample]:
+        share = 1 / len(items)
+        found = []
+        for item, text, keep, words in zip(items, answers.texts, answers.keep, answers.words, strict=True):
+            what: dict[str, Any] = {
+                "kept": int(keep.sum()),
+                "visual": len(keep),
+                "words": words,
+                "kv_bytes": answers.kv_bytes * share,
+                "seconds": answers.seconds * share,
+                "prefill_ms": answers.prefill_ms * share,
+                "select_ms": answers.select_ms * share,
+            }
+            score, error = self._scored(text, item)
+            found.append(self._sample(setting, item, answer=text, score=score, error=error, **what))
+        return found
+
+    def _scored(self, text: str, item: Item) -> tuple[float, str]:
+        try:
+            return self.task.score(text, item.gold), ""
+        except Exception as error:
+            return 0.0, f"item: cannot be scored: {_said(error)}"
+
+    def _unanswered(self, setting: Setting, item: Item, error: str) -> Sample:
+        return self._sample(
+            setting, item, answer="", score=0.0, kept=0, visual=0, words=0, kv_bytes=0.0, error=error
+        )
+
+    def _sample(self, setting: Setting, item: Item, **what: Any) -> Sample:
+        method, budget = setting
+        return Sample(
+            id=item.id, task=self.config.task, method=method.name, budget=budget, question=item.question,
+            gold=item.gold, kind=item.kind, picture=item.picture, **what,
+        )  # fmt: skip
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "not enough memory" in str(error).lower()
+    )
+
+
+def _free() -> None:
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,99 @@
+"""What one pass over the data saves: all methods and budgets together, and each on its own, same answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter, process_time
+from typing import Any
+
+from arr_coc.eval.asking import Asker
+from arr_coc.eval.batches import batches
+from arr_coc.eval.config import RunConfig
+from arr_coc.eval.environment import environment
+from arr_coc.eval.method import BLIND, FULL, Budget
+from arr_coc.eval.models import Loaded, load
+from arr_coc.eval.samples import Key, Sample
+from arr_coc.eval.tasks.task import open_task
+
+METHODS, BUDGETS = ("efe", "divprune", "random", "stride"), (0.33, 0.22, 0.11, 0.05, 0.02)
+NOTE = (
+    "from drawing the first picture to the last answer; a separate pass is what `arr-coc eval` does with one "
+    "method and one budget, the two references included; without_references leaves them out of the "
+    "separate passes but not of the one pass, which is the least that can be said; cpu_s: processor time"
+)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One run over the items."""
+
+    samples: list[Sample]
+    seconds: float
+    cpu_s: float
+
+
+def measure(
+    config: RunConfig, say: Callable[[str], None] = lambda what: None, loaded: Loaded | None = None
+) -> dict[str, Any]:
+    """One pass with every setting of `config`, then a pass for each setting, with and without references."""
+    loaded = loaded or load(config.model, config.device, config.dtype)
+    _run(replace(config, limit=1), loaded, set())  # warms up
+    say("all in one pass")
+    together = _run(config, loaded, set())
+    swept = [(method.name, budget) for method, budget in config.settings()[2:]]
+    apart, strict = [], []
+    for method, budget in swept:
+        say(f"{method} at {budget} on its own")
+        alone = replace(config, methods=(method,), budgets=(budget,))
+        apart.append(_run(alone, loaded, set()))
+        strict.append(_run(alone, loaded, _references(config)))
+    rows = [_row("with_references", together, apart), _row("without_references", together, strict)]
+    return {
+        **environment(),
+        "seed": config.seed,
+        "model": config.model,
+        "methods": list(config.methods),
+        "budgets": list(config.budgets),
+        "items": config.limit,
+        "batch_size": config.batch_size,
+        "note": NOTE,
+        "same_answers": all(_answers(each) <= _answers(together) for each in apart + strict),
+        "rows": rows,
+    }
+
+
+def _run(config: RunConfig, loaded: Loaded, done: set[Key]) -> Pass:
+    task = open_task(config.task, config.data)
+    asker = Asker(config, task, loaded)
+    started, cpu = perf_counter(), process_time()
+    samples = [
+        sample
+        for batch in batches(task.items(config.split_of(task), config.limit), config.batch_size)
+        for new in asker.answered(batch, done)
+        for sample in new
+    ]
+    return Pass(samples, perf_counter() - started, process_time() - cpu)
+
+
+def _references(config: RunConfig) -> set[Key]:
+    task = open_task(config.task, config.data)
+    items = list(task.items(config.split_of(task), config.limit))
+    both: list[tuple[str, Budget]] = [(BLIND.name, 0), (FULL.name, 1.0)]
+    return {(config.task, method, budget, item.id) for method, budget in both for item in items}
+
+
+def _answers(one: Pass) -> set[tuple[Key, str, int]]:
+    return {(sample.key, sample.answer, sample.kept) for sample in one.samples}
+
+
+def _row(case: str, together: Pass, apart: list[Pass]) -> dict[str, Any]:
+    seconds, cpu = sum(each.seconds for each in apart), sum(each.cpu_s for each in apart)
+    return {
+        "case": case,
+        "ours_ms": 1e3 * together.seconds,
+        "peer": "separate passes",
+        "peer_ms": 1e3 * seconds,
+        "speedup_vs_separate": seconds / together.seconds,
+        "ours_cpu_s": together.cpu_s,
+        "peer_cpu_s": cpu,
+        "cpu_speedup_vs_separate": cpu / together.cpu_s,
+    }
