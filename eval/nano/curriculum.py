@@ -66,9 +66,12 @@ class Nano(nn.Module):
         return functional.embedding(ids, self.table)
 
     def read(
-        self, visual: Tensor, chosen: Tensor, batch: Batch, attend: bool
+        self, visual: Tensor, chosen: Tensor, batch: Batch, attend: bool, bias: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-        """Hidden states of the packed questions after the visual tokens at `chosen`, and attention."""
+        """Hidden states of the packed questions after the visual tokens at `chosen`, and attention.
+
+        `bias` is added to the attention logits of the visual tokens.
+        """
         n, k = chosen.shape
         start = self.words(torch.tensor([[IDS[BOS], IDS["user:"]]]).expand(n, -1))
         embeds = torch.cat([start, visual, self.words(batch.ids)], 1)
@@ -80,6 +83,8 @@ class Nano(nn.Module):
         prefix = (order < PREFIX + k)[None, None, :]
         allowed = (order[None, :, None] >= order[None, None, :]) & (prefix | same)
         mask = torch.zeros(allowed.shape, dtype=embeds.dtype).masked_fill(~allowed, MASKED)[:, None]
+        if bias is not None:
+            mask[..., PREFIX : PREFIX + k] += bias[:, None, None].to(mask.dtype)
         out = self.vlm.model.language_model(
             inputs_embeds=embeds,
             attention_mask=mask,
@@ -183,20 +188,21 @@ def gap(nano: Nano, visual: Tensor, batch: Batch) -> Tensor:
     return missed[thing].mean() / energy[thing].mean() + missed[~thing].mean() / energy[~thing].mean()
 
 
-def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112) -> Losses:
+def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool = False) -> Losses:
     """Answer from a random part of ideal tokens, with noise; attention of five heads is led.
 
     To the word before; from a word to what it names; from a word to the centres of what is to be counted and
     to the first token, so that the split tells the number; from the end of a question to those words; from
     there to the neighbour that is asked for. A word that names one thing learns to say all about it, one that
-    names several their number.
+    names several their number. With `weigh`, tokens stand for those like them that were left out.
     """
     thing = batch.patches[..., 0] >= 0
     urge = torch.rand(thing.shape) + 2.0 * (batch.share > 0.01) + 0.7 * thing
     chosen = urge.topk(k, 1).indices.sort(1).values
     visual = ideal(nano, batch).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
     visual = visual + 0.05 * visual.detach().std() * torch.randn_like(visual)
-    hidden, attentions = nano.read(visual, chosen, batch, attend=True)
+    bias = _stand_for(batch, chosen) if weigh else None
+    hidden, attentions = nano.read(visual, chosen, batch, attend=True, bias=bias)
     assert attentions is not None
     losses = nano.answer_losses(hidden, batch)
     look = batch.look.gather(2, chosen[:, None].expand(-1, batch.look.shape[1], -1))
@@ -220,6 +226,20 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112) -> Losses:
     last = max(lead, 0.1)
     loss = losses["answer"] + lead * sum(leads.values()) + last * sum(lasting.values())
     return {"loss": loss, **losses, **leads, **lasting}
+
+
+def rehearsal(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """The decoder's lesson as if all tokens were there: else it does not learn to ignore so much ground."""
+    return decoder(nano, batch, progress, k=128, weigh=True)
+
+
+def _stand_for(batch: Batch, chosen: Tensor) -> Tensor:
+    """ln of how many tokens of its sort (ground, edge of a thing, what counts) a chosen one stands for."""
+    sort = (batch.patches[..., 0] >= 0).long() + (batch.share > 0.01)
+    there = functional.one_hot(sort, 3)
+    kept = there.gather(1, chosen[..., None].expand(-1, -1, 3))
+    weight = (there.sum(1) / kept.sum(1).clamp(min=1)).log()
+    return weight.gather(1, sort.gather(1, chosen))
 
 
 def _surprise(mass: Tensor) -> Tensor:

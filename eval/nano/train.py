@@ -2,10 +2,10 @@
 
 Four stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
 ideal visual tokens do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: once more, most of all what is hard. `joint`: all together, on all 576
-tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the language
-model need nothing of each other and may be trained at the same time. Weights are kept in float32 and used in
-bfloat16; matrices are trained with Muon, the rest with AdamW.
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
+all 576 tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
+language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
+used in bfloat16; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from arr_coc.eval.nano.build import processor
-from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, tower
+from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, rehearsal, tower
 from arr_coc.eval.nano.lessons import Batch, Lessons
 
 log = logging.getLogger("nano")
@@ -52,10 +52,10 @@ STAGES = {
     "tower": Stage(tower, steps=3000, batch=16, questions=0, rate=2e-3),
     "decoder": Stage(decoder, steps=1400, batch=16, questions=20, rate=2e-3, eager=True),
     "rehearsal": Stage(
-        decoder, steps=700, batch=16, questions=20, rate=1e-3, eager=True, after=("decoder",), often=HARD
+        rehearsal, steps=700, batch=16, questions=20, rate=1e-3, eager=True, after=("decoder",), often=HARD
     ),
     "joint": Stage(
-        joint, steps=500, batch=12, questions=20, rate=3e-4, after=("tower", "rehearsal"), often=("count",)
+        joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
 }
 
