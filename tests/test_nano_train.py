@@ -8,7 +8,8 @@ from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
 from arr_coc.eval.nano.build import N_VISUAL
-from arr_coc.eval.nano.curriculum import REACH, Losses, Nano, gap, ideal, loudness, tower
+from arr_coc.eval.nano.curriculum import REACH, gap, ideal, loudness, tower
+from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import IDS, PREFIX, Batch, Lessons
 from arr_coc.eval.nano.train import Stage
 

@@ -43,7 +43,18 @@ def test_a_top_level_folder_refuses_its_bare_name(name: str) -> None:
 
 
 def test_the_core_is_imported_without_any_extra() -> None:
-    extras = ("matplotlib", "rich", "typer", "scipy", "datasets", "accelerate", "open_clip", "jinja2", "gymnasium", "av")
+    extras = (
+        "matplotlib",
+        "rich",
+        "typer",
+        "scipy",
+        "datasets",
+        "accelerate",
+        "open_clip",
+        "jinja2",
+        "gymnasium",
+        "av",
+    )
     code = f"import sys; [sys.modules.__setitem__(name, None) for name in {extras}]; import arr_coc"
 
     subprocess.run([sys.executable, "-c", code], check=True)

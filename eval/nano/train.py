@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from arr_coc.eval.nano.build import processor
-from arr_coc.eval.nano.curriculum import Losses, Nano, decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
 
 log = logging.getLogger("nano")
