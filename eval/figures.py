@@ -92,24 +92,32 @@ def _prefill(data: dict[str, Any]) -> str:
 
 
 def _families(data: dict[str, Any]) -> str:
-    rows = sorted(data["families"], key=lambda row: (not row["passes"], row["model_type"]))
+    rows = data["families"]
     passing = sum(row["passes"] for row in rows)
-    notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
+    groups: dict[tuple[bool, str], list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (not row["passes"], row["note"] != "", row["model_type"])):
+        groups.setdefault((row["passes"], row["note"]), []).append(row)
     lines = [
         f"{passing} of {len(rows)} model types pass every law that holds without arr-coc "
         f"(`eval/results/{MODELS}`, transformers {data['versions']['transformers']}): tiny random models of "
         "the real classes, eager and SDPA. The largest difference of all laws, in logits; up to 1e-4 in "
         "float32 and 0.125 in bfloat16 (Gemma 4: 0.5) is rounding.",
         "",
-        "| model type | float32 | bfloat16 | to know |",
+        "| model types | float32 | bfloat16 | to know |",
         "|---|---|---|---|",
     ]
-    for row in rows:
-        laws = [f"{max(row[kind].values()):.0e}" if row[kind] else "" for kind in ("laws", "bfloat16")]
-        name = f"`{row['model_type']}`" if row["passes"] else f"`{row['model_type']}`: no"
-        note = str(notes.index(row["note"]) + 1) if row["note"] else ""
-        lines.append(f"| {name} | {' | '.join(laws)} | {note} |")
-    return "\n".join([*lines, "", *(f"{n}. {note}" for n, note in enumerate(notes, 1))])
+    for group in groups.values():
+        names = ", ".join(f"`{row['model_type']}`" for row in group)
+        passes, note = group[0]["passes"], group[0]["note"]
+        lines.append(f"| {names} | {_largest(group, 'laws')} | {_largest(group, 'bfloat16')} | "
+                     f"{'' if passes else 'Not supported. '}{note} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _largest(rows: list[dict[str, Any]], kind: str) -> str:
+    """Of all laws and families; empty where none was run."""
+    found = [difference for row in rows for difference in row[kind].values()]
+    return f"{max(found):.0e}" if found else ""
 
 
 def _percent(row: dict[str, Any]) -> str:
