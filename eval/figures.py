@@ -95,11 +95,12 @@ def _families(data: dict[str, Any]) -> str:
     rows = sorted(data["families"], key=lambda row: (not row["passes"], row["model_type"]))
     passing = sum(row["passes"] for row in rows)
     notes = list(dict.fromkeys(row["note"] for row in rows if row["note"]))
+    version = data["versions"]["transformers"]
     lines = [
         f"{passing} of {len(rows)} model types pass every law that holds without arr-coc "
-        f"(`eval/results/{MODELS}`, transformers {data['versions']['transformers']}): tiny random models of "
-        "the real classes, eager and SDPA. The largest difference of all laws, in logits; up to 1e-4 in float32 "
-        "and 0.125 in bfloat16 (Gemma 4: 0.5) is rounding.",
+        f"(`eval/results/{MODELS}`, transformers {version}): tiny random models of the real classes, eager and "
+        "SDPA. The largest difference of all laws, in logits; up to 1e-4 in float32 and 0.125 in bfloat16 "
+        "(Gemma 4: 0.5) is rounding.",
         "",
         "| model type | float32 | bfloat16 | to know |",
         "|---|---|---|---|",
