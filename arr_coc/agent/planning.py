@@ -39,7 +39,7 @@ class PolicyPosterior(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A model and policies, ready to be planned with again and again. Made by `Plan.of`; a change needs another.
+    """A model and policies, to be planned with again and again. Made by `Plan.of`; a change needs another.
 
     Differentiable in the model's tensors if they require gradients when it is made.
     """

@@ -1,9 +1,9 @@
 """What policies share: the distinct beliefs, outcomes and sums that their prefixes of actions lead to.
 
 The belief over factor f at depth t depends on its parents' beliefs at depth t - 1 and on the action of its
-own controls at t, and on nothing else a policy does. So each factor has its own tree of distinct beliefs; what
-is predicted of the outcomes has a grid over the trees of the factors it depends on; and sums over time have a
-tree over all of them. Indices only: no probability is needed to build it.
+own controls at t, and on nothing else a policy does. So each factor has its own tree of distinct beliefs;
+what is predicted of the outcomes has a grid over the trees of the factors it depends on; and sums over time
+have a tree over all of them. Indices only: no probability is needed to build it.
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
