@@ -1,5 +1,4 @@
-"""Expected free energy by its definition, its identities, and the laws that every planner of policies
-keeps."""
+"""Expected free energy by its definition and its identities, and the posterior over policies."""
 
 import pytest
 import torch

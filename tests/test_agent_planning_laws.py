@@ -1,20 +1,14 @@
 """Laws that every planner of policies keeps: permutations, rows, duplicates, merging."""
-keeps."""
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from arr_coc.agent.inductive import Intention, reachability
-from arr_coc.agent.maths import entropy, kl_divergence
 from arr_coc.agent.merge import merged, merged_beliefs
 from arr_coc.agent.model import GenerativeModel
-from arr_coc.agent.novelty import dirichlet_information
-from arr_coc.agent.objective import EFE, FEEF, INFORMATION, REWARD, Information
-from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies, policy_posterior
+from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies
 from arr_coc.agent.policies import all_policies
-from arr_coc.agent.predict import predict_obs, predict_states
-from tests.planning_models import Drawn, beliefs, by_enumeration, drawn, model_of
+from tests.planning_models import beliefs, drawn, model_of
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 
@@ -113,10 +107,8 @@ def test_merging_factors_and_modalities_changes_nothing_with_joint_information()
 
 def test_merged_factors_predict_coupled_transitions_exactly_where_marginals_do_not() -> None:
     # Two factors that copy each other stay equal; a product of marginals forgets that (pymdp issue 437).
-    copy = torch.eye(2, dtype=torch.float64)[:, None, :, None].expand(
-        2, 2, 2, 1
-    )  # next of 0 is the previous of 1
-    other = copy.transpose(1, 2)  # next of 1 is the previous of 0
+    copy = torch.eye(2, dtype=torch.float64)[:, None, :, None].expand(2, 2, 2, 1)  # next of 0: previous of 1
+    other = copy.transpose(1, 2)  # next of 1: previous of 0
     same = torch.tensor([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]], dtype=torch.float64)
     model = GenerativeModel(
         A=(same,), B=(copy, other), C=(torch.zeros(2, dtype=torch.float64),), B_factors=((0, 1), (0, 1))
