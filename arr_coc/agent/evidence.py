@@ -34,7 +34,7 @@ def log_likelihood(
 ) -> list[Term]:
     """ln P(o | s) as a sum of terms, none of which depends on factors that all belong to another.
 
-    Modalities that were not observed, or depend on no state, are left out.
+    Modalities that were not observed are left out.
     """
     if len(obs) != model.n_modalities:
         raise ValueError(
@@ -42,9 +42,12 @@ def log_likelihood(
         )
     terms: dict[tuple[int, ...], Tensor] = {}
     for m, (o, factors) in enumerate(zip(obs, model.modality_factors, strict=True)):
-        if o is None or not factors:
+        if o is None:
             continue
         log = _of_modality(model, m, o, soft)
+        if not factors:
+            # The same whatever the state, but it counts in the free energy.
+            log, factors = log[..., None].expand(*log.shape, model.n_states[0]), (0,)
         order = tuple(sorted(factors))
         if order != factors:
             lead = log.ndim - len(factors)
@@ -86,6 +89,9 @@ def check_observations(model: GenerativeModel, obs: Sequence[Observation]) -> No
                 raise ValueError(f"obs[{m}] must have {size} weights on its last axis, got {o.shape[-1]}")
             if not bool((o >= 0).all()):
                 raise ValueError(f"obs[{m}] must have weights of at least 0, got {o.min().item()}")
+        elif o.dtype not in (torch.int32, torch.int64):
+            # Bytes and booleans would be taken as a mask.
+            raise ValueError(f"obs[{m}] must be int32, int64 or floating point, got {o.dtype}")
         elif o.numel() and not bool(((o >= -1) & (o < size)).all()):
             raise ValueError(
                 f"obs[{m}] must be in 0..{size - 1}, or -1 where not observed, "

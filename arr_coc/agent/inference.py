@@ -51,13 +51,20 @@ def infer_states(
 ) -> Beliefs:
     """The posterior marginal of each factor: `infer_posterior` without its free energy.
 
-    `prior`: what was predicted from the step before, D if there was none.
+    `prior`: what was predicted from the step before, D if there was none. `obs` is taken as it is:
+    `check_observations` checks it where it comes in.
     """
-    if len(model.D) == 1 and len(obs) == 1 and method != "mean_field":
+    # One factor, one outcome: Bayes' rule in four operations, without logarithms. Others are none the slower.
+    if model.A_factors == ((0,),) and len(model.D) == 1 and len(obs) == 1 and method != "mean_field":
         o = obs[0]
-        if o is not None and not o.is_floating_point() and model.A_factors == ((0,),):
-            return (bayes(likelihood(model, o), model.D[0] if prior is None else prior[0]),)
-    return infer_posterior(model, obs, prior, method, iterations, tolerance, soft).qs
+        if o is not None and not o.is_floating_point():
+            joint = _likelihood(model, o) * (model.D[0] if prior is None else prior[0])
+            return (joint / joint.sum(-1, keepdim=True),)
+    terms = log_likelihood(model, obs, soft)
+    prior = start(model, _batch(obs)) if prior is None else prior
+    if _is_exact(model, terms, method):
+        return _exact(terms, prior).qs
+    return ascend(terms, prior, prior, iterations, tolerance)
 
 
 def infer_posterior(
@@ -76,11 +83,10 @@ def infer_posterior(
     `tolerance`; 0 makes all sweeps and never waits for a GPU. auto: exact where that is cheap.
     """
     terms = log_likelihood(model, obs, soft)
-    prior = start(model, obs) if prior is None else prior
-    if method == "mean_field" or (method == "auto" and not _is_cheap(model, terms)):
-        qs = ascend(terms, prior, prior, iterations, tolerance)
-        return _of(qs, terms, prior)
-    return _exact(terms, prior)
+    prior = start(model, _batch(obs)) if prior is None else prior
+    if _is_exact(model, terms, method):
+        return _exact(terms, prior)
+    return _of(ascend(terms, prior, prior, iterations, tolerance), terms, prior)
 
 
 def free_energy(
@@ -91,24 +97,13 @@ def free_energy(
     soft: Soft = "expected_log",
 ) -> Posterior:
     """Any beliefs about the factors, taken as independent, with their complexity and accuracy."""
-    prior = start(model, obs) if prior is None else prior
+    prior = start(model, _batch(obs)) if prior is None else prior
     return _of(qs, log_likelihood(model, obs, soft), prior)
 
 
-def start(model: GenerativeModel, obs: Sequence[Observation]) -> Beliefs:
-    """D for each of a batch of observations: the prior of the first step."""
-    if model.batch is not None:
-        return model.D
-    batch = next((len(o) for o in obs if o is not None), 1)
-    return tuple(d.expand(batch, -1) for d in model.D)
-
-
-def bayes(
-    likelihood: Float[Tensor, "batch states"], prior: Float[Tensor, "*batch states"]
-) -> Float[Tensor, "batch states"]:
-    """Posterior proportional to likelihood times prior."""
-    joint = likelihood * prior
-    return joint / joint.sum(-1, keepdim=True)
+def start(model: GenerativeModel, batch: int) -> Beliefs:
+    """D for each of `batch` agents: the prior of the first step."""
+    return model.D if model.batch is not None else tuple(d.expand(batch, -1) for d in model.D)
 
 
 def linked(terms: Sequence[Term], n_factors: int) -> list[tuple[int, ...]]:
@@ -120,12 +115,18 @@ def linked(terms: Sequence[Term], n_factors: int) -> list[tuple[int, ...]]:
     return sorted({tuple(sorted(g)) for g in group.values()})
 
 
+def _batch(obs: Sequence[Observation]) -> int:
+    return next((len(o) for o in obs if o is not None), 1)
+
+
 def _of(qs: Beliefs, terms: Sequence[Term], prior: Beliefs) -> Posterior:
     complexity, accuracy = complexity_and_accuracy(terms, qs, prior)
     return Posterior(qs, complexity - accuracy, accuracy)
 
 
-def _is_cheap(model: GenerativeModel, terms: Sequence[Term]) -> bool:
+def _is_exact(model: GenerativeModel, terms: Sequence[Term], method: Method) -> bool:
+    if method != "auto":
+        return method == "exact"
     observed = {term.factors for term in terms}
     return all(
         prod(model.n_states[f] for f in group) <= JOINT_LIMIT or group in observed
@@ -156,15 +157,15 @@ def _softmax(x: Float[Tensor, "batch n"]) -> tuple[Float[Tensor, "batch n"], Flo
     return (x - log_sum[:, None]).exp(), log_sum
 
 
-def likelihood(model: GenerativeModel, o: Tensor) -> Float[Tensor, "batch states"]:
+def _likelihood(model: GenerativeModel, o: Tensor) -> Float[Tensor, "batch states"]:
     """P(o | s) of the first modality, never quite zero, and one where it was not observed."""
-    a = model.keep("likelihood", model.A[:1], lambda: _seen_or_not(model))
-    if model.batch is None:
+    a = model.keep("likelihood", model.A, lambda: _seen_or_not(model))
+    if a.ndim == 2:
         return a[o]
     return a[torch.arange(len(o), device=o.device), o]
 
 
 def _seen_or_not(model: GenerativeModel) -> Tensor:
-    a = model.A[0].clamp_min(TINY)
+    a = model.A[0].clamp_min(max(TINY, torch.finfo(model.dtype).tiny))
     axis = 0 if model.batch is None else 1
     return torch.cat([a, torch.ones_like(a.narrow(axis, 0, 1))], dim=axis)

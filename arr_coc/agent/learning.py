@@ -95,7 +95,7 @@ def count_outcomes(
         joint = _joint([qs[f] for f in factors], o.shape[:2], a, weight)
         if o.is_floating_point():
             equation = "bto,btx->ox" if model.batch is None else "bto,btx->box"
-            out.append(torch.einsum(equation, o, joint).view(a.shape))
+            out.append(torch.einsum(equation, o, joint).reshape(a.shape))
         else:
             # The row after the last takes what was not observed.
             counted = _added(model, joint, torch.where(o < 0, size, o), size + 1)

@@ -31,10 +31,10 @@ class _Messages:
     """What does not change between sweeps."""
 
     log_prior: Beliefs
-    forward: list[list[Float[Tensor, "batch next previous"]]]
-    """By step and factor: B."""
-    backward: list[list[Float[Tensor, "batch previous next"]]]
-    """By step and factor: B' with columns that sum to one."""
+    forward: list[list[Float[Tensor, "batch _ _"]]]
+    """By step and factor: B, (batch, next, previous)."""
+    backward: list[list[Float[Tensor, "batch _ _"]]]
+    """By step and factor: the transpose of B, its columns normalised."""
     evidence: list[tuple[tuple[int, ...], Float[Tensor, "batch time ..."]]]
     """Groups of linked factors, with the joint likelihood of what was observed; its largest value is 1."""
     peak: Float[Tensor, "batch time groups"]
@@ -63,7 +63,7 @@ def marginal_messages(
             f"marginal messages need factors that depend on their own past only, got B_factors "
             f"{model.parents_of}: use variational_messages"
         )
-    prior = start(model, [*obs, actions]) if prior is None else prior
+    prior = start(model, len(actions)) if prior is None else prior
     qs = first_guess(prior, actions.shape[1] + 1) if qs is None else qs
     messages = _messages(model, obs, actions, prior, soft)
     beliefs = [[q[:, t] for q in qs] for t in range(actions.shape[1] + 1)]

@@ -25,14 +25,15 @@ def ascend(
     log_prior = [log_stable(p) for p in prior]
     before: Tensor | None = None
     moving: Tensor | None = None
-    for _ in range(1 if alone else iterations):
-        new = sweep(terms, log_prior, qs)
-        if moving is not None:
-            new = tuple(torch.where(moving[:, None], n, q) for n, q in zip(new, qs, strict=True))
-        qs = new
+    for _ in range(min(iterations, 1) if alone else iterations):
+        new, averaged = _sweep(terms, log_prior, qs)
+        if moving is None:
+            qs = new
+        else:
+            qs = tuple(torch.where(moving[:, None], n, q) for n, q in zip(new, qs, strict=True))
         if alone or tolerance <= 0:
             continue
-        complexity, accuracy = complexity_and_accuracy(terms, qs, prior)
+        complexity, accuracy = complexity_and_accuracy(averaged, new, prior)
         F = complexity - accuracy
         if before is not None:
             arrived = before - F < tolerance
@@ -50,9 +51,7 @@ def sweep(terms: Sequence[Term], log_prior: Sequence[Tensor], qs: Beliefs) -> Be
     By halves: the second half of the factors is averaged out once for all of the first, and the other way
     round, which reads the evidence twice a sweep however many factors there are.
     """
-    new = list(qs)
-    _sweep(terms, log_prior, new, 0, len(new))
-    return tuple(new)
+    return _sweep(terms, log_prior, qs)[0]
 
 
 def complexity_and_accuracy(
@@ -66,9 +65,22 @@ def complexity_and_accuracy(
     return complexity, accuracy
 
 
-def _sweep(
+def _sweep(terms: Sequence[Term], log_prior: Sequence[Tensor], qs: Beliefs) -> tuple[Beliefs, list[Term]]:
+    """The beliefs after a sweep, and smaller terms with the same expectation under them."""
+    new, n = list(qs), len(qs)
+    if n == 1:
+        _update(terms, log_prior, new, 0, 1)
+        return tuple(new), list(terms)
+    _update(_averaged(terms, new, n // 2, n), log_prior, new, 0, n // 2)
+    averaged = _averaged(terms, new, 0, n // 2)
+    _update(averaged, log_prior, new, n // 2, n)
+    return tuple(new), averaged + [t for t in terms if t.factors[-1] < n // 2]
+
+
+def _update(
     terms: Sequence[Term], log_prior: Sequence[Tensor], qs: list[Tensor], first: int, end: int
 ) -> None:
+    """Update the factors first..end-1 in place, under terms that depend on no others."""
     if end - first == 1:
         message = log_prior[first]
         for term in terms:
@@ -76,8 +88,8 @@ def _sweep(
         qs[first] = message.softmax(-1)
         return
     middle = (first + end) // 2
-    _sweep(_averaged(terms, qs, middle, end), log_prior, qs, first, middle)
-    _sweep(_averaged(terms, qs, first, middle), log_prior, qs, middle, end)
+    _update(_averaged(terms, qs, middle, end), log_prior, qs, first, middle)
+    _update(_averaged(terms, qs, first, middle), log_prior, qs, middle, end)
 
 
 def _averaged(terms: Sequence[Term], qs: Sequence[Tensor], first: int, end: int) -> list[Term]:

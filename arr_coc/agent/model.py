@@ -14,7 +14,7 @@ T = TypeVar("T")
 Tensors = tuple[Float[Tensor, "..."], ...]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class GenerativeModel:
     """A partially observed Markov decision process with several factors, modalities and controls.
 
@@ -29,26 +29,43 @@ class GenerativeModel:
     """For factor f: (next states_f, *previous states of `B_factors[f]`, *actions of `B_controls[f]`)."""
     C: Tensors
     """For modality m: (obs_m,) or (time, obs_m), log-preferences up to a constant, in nats."""
-    D: Tensors = ()
-    """For factor f: (states_f,), the state at the start. Default: uniform."""
-    E: Float[Tensor, "..."] | None = None
+    D: Tensors
+    """For factor f: (states_f,), the state at the start. Default, for a shared model: uniform."""
+    E: Float[Tensor, "..."] | None
     """(policies,): habit, the prior over policies. Default: uniform."""
-    A_factors: Indices | None = None
+    A_factors: Indices
     """Which factors a modality depends on. Default: all."""
-    B_factors: Indices | None = None
+    B_factors: Indices
     """Which factors' previous states a factor depends on. Default: its own."""
-    B_controls: Indices | None = None
+    B_controls: Indices
     """Which controls drive a factor; () is uncontrolled. Default: factor f by control f."""
-    pA: Tensors | None = None
+    pA: Tensors | None
     """Dirichlet counts of A, in its shape; likewise pB, pD and pE."""
-    pB: Tensors | None = None
-    pD: Tensors | None = None
-    pE: Float[Tensor, "..."] | None = None
-    _kept: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    pB: Tensors | None
+    pD: Tensors | None
+    pE: Float[Tensor, "..."] | None
+    _kept: dict[str, Any] = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        for name, value in checked(vars(self)).items():
+    def __init__(
+        self,
+        A: Tensor | Sequence[Tensor],
+        B: Tensor | Sequence[Tensor],
+        C: Tensor | Sequence[Tensor],
+        D: Tensor | Sequence[Tensor] | None = None,
+        E: Tensor | None = None,
+        A_factors: Sequence[Sequence[int]] | None = None,
+        B_factors: Sequence[Sequence[int]] | None = None,
+        B_controls: Sequence[Sequence[int]] | None = None,
+        pA: Tensor | Sequence[Tensor] | None = None,
+        pB: Tensor | Sequence[Tensor] | None = None,
+        pD: Tensor | Sequence[Tensor] | None = None,
+        pE: Tensor | None = None,
+    ) -> None:
+        given = {"A": A, "B": B, "C": C, "D": D, "E": E, "pA": pA, "pB": pB, "pD": pD, "pE": pE}
+        links = {"A_factors": A_factors, "B_factors": B_factors, "B_controls": B_controls}
+        for name, value in checked(given | links).items():
             object.__setattr__(self, name, value)
+        object.__setattr__(self, "_kept", {})
 
     @property
     def batch(self) -> int | None:
@@ -92,19 +109,16 @@ class GenerativeModel:
     @property
     def modality_factors(self) -> Indices:
         """`A_factors`, the default filled in."""
-        assert self.A_factors is not None
         return self.A_factors
 
     @property
     def parents_of(self) -> Indices:
         """`B_factors`, the default filled in."""
-        assert self.B_factors is not None
         return self.B_factors
 
     @property
     def controls_of(self) -> Indices:
         """`B_controls`, the default filled in."""
-        assert self.B_controls is not None
         return self.B_controls
 
     @property
@@ -158,14 +172,13 @@ class GenerativeModel:
 
         Made anew at every call if one of them requires a gradient: its values are going to change.
         """
-        for t in of:
-            if t.requires_grad:
-                return make()
-        # What is made under inference mode cannot take part in a graph later.
-        at = (key, torch.is_inference_mode_enabled())
-        if at not in self._kept:
-            self._kept[at] = make()
-        made: T = self._kept[at]
+        if torch.compiler.is_compiling() or any(t.requires_grad for t in of):
+            return make()
+        if key not in self._kept:
+            # What is made under inference mode could not take part in a graph later.
+            with torch.inference_mode(False):
+                self._kept[key] = make()
+        made: T = self._kept[key]
         return made
 
 

@@ -44,7 +44,7 @@ class Axes:
         return _index(_find(self.observations, modality, "modality"), name, f"outcome of {modality!r}")
 
     def observe(self, **seen: str) -> tuple[Observation, ...]:
-        """What one agent saw, by modality, as `infer_states` takes it; a modality left out was not observed."""
+        """What one agent saw, by modality, for `infer_states`; a modality left out was not observed."""
         for modality in seen:
             _find(self.observations, modality, "modality")
         return tuple(
@@ -97,7 +97,7 @@ def named(
     D: Mapping[str, Mapping[str, float]] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> GenerativeModel:
-    """A generative model from tables by name; the order of its factors, modalities and controls is that of `axes`.
+    """A generative model from tables by name, its factors, modalities and controls in the order of `axes`.
 
     `A`: for each modality, given factors. `B`: for each factor, given factors before and controls. `C`:
     log-preferences by outcome, in nats, 0 where nothing is said. `D`: probabilities by state; uniform for a

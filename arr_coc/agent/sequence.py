@@ -11,7 +11,7 @@ from torch import Tensor
 
 from arr_coc.agent.evidence import Observation, Soft, joint_log, log_likelihood
 from arr_coc.agent.inference import Method, infer_posterior, start
-from arr_coc.agent.maths import TINY, Beliefs, product
+from arr_coc.agent.maths import Beliefs, product
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.predict import predict_states, transition
 
@@ -65,7 +65,7 @@ def filter_states(
     for t in range(actions.shape[1] + 1):
         now = [None if o is None else o[:, t] for o in obs]
         if prior is None:
-            prior = start(model, [*now, actions])
+            prior = start(model, len(actions))
         posterior = infer_posterior(model, now, prior, method, iterations, tolerance, soft)
         qs.append(posterior.qs)
         priors.append(prior)
@@ -92,7 +92,7 @@ def smooth_states(
             f"exact smoothing takes at most {SMOOTHER_LIMIT} joint states, got {states}: "
             "use variational_messages"
         )
-    prior = start(model, [*obs, actions]) if prior is None else prior
+    prior = start(model, len(actions)) if prior is None else prior
     batch, steps = actions.shape[:2]
     log = joint_log(log_likelihood(model, obs, soft), range(model.n_factors))
     if log is None:
@@ -107,7 +107,7 @@ def smooth_states(
     predicted = product(prior)
     for t in range(steps + 1):
         weight = seen[t] * predicted
-        scale.append(weight.sum(1, keepdim=True).clamp_min(TINY))
+        scale.append(weight.sum(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny))
         forward.append(weight / scale[t])
         if t < steps:
             predicted = (moves[t] @ forward[t][:, :, None])[:, :, 0]

@@ -16,7 +16,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     A, B, C = (_tuple(given[name]) for name in "ABC")
     _check_tensors({"A": A, "B": B, "C": C})
-    D = _tuple(given["D"]) or _uniform(B)
+    D = _uniform(B) if given["D"] is None else _tuple(given["D"])
     _check_tensors({"D": D})
     if len(D) != len(B):
         raise ValueError(f"D has {len(D)} factors and B has {len(B)}: they must be as many")
@@ -62,7 +62,8 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
     kinds = {(t.dtype, t.device) for t in [*every, *(given[e] for e in ("E", "pE") if given[e] is not None)]}
     if len(kinds) > 1:
         raise ValueError(f"all tensors of a model must share dtype and device, got {sorted(map(str, kinds))}")
-    return fields | {"A_factors": A_factors, "B_factors": B_factors, "B_controls": B_controls}
+    links = {"A_factors": A_factors, "B_factors": B_factors, "B_controls": B_controls}
+    return fields | links | {"E": given["E"], "pE": given["pE"]}
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

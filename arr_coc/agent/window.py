@@ -45,7 +45,7 @@ def variational_messages(
     One node a factor and step, visited in order of time from beliefs `qs` (default: `predicted`), so F falls
     at every update and stays above -ln p(o_1, ..., o_T). The rest is as in `filter_states`.
     """
-    prior = start(model, [*obs, actions]) if prior is None else prior
+    prior = start(model, len(actions)) if prior is None else prior
     qs = predicted(model, actions, prior) if qs is None else qs
     terms, nodes = unrolled(model, obs, actions, prior, soft)
     beliefs = ascend(terms, nodes, _as_nodes(qs), iterations, tolerance)
@@ -63,7 +63,7 @@ def window_free_energy(
     soft: Soft = "expected_log",
 ) -> Float[Tensor, " batch"]:
     """F of any beliefs over a window, independent between factors and steps: above -ln p(o_1, ..., o_T)."""
-    prior = start(model, [*obs, actions]) if prior is None else prior
+    prior = start(model, len(actions)) if prior is None else prior
     terms, nodes = unrolled(model, obs, actions, prior, soft)
     complexity, accuracy = complexity_and_accuracy(terms, _as_nodes(qs), nodes)
     return complexity - accuracy
