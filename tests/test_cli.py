@@ -40,7 +40,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["demo"], ["ask"], ["eval"], ["bench"], ["bench", "prefill"], ["cite"]]
+    "words", [[], ["demo"], ["ask"], ["eval"], ["bench"], ["bench", "prefill"], ["bench", "agent"], ["cite"]]
 )
 def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = run(*words, "--help")
