@@ -49,6 +49,7 @@ def picture(tmp_path: Path) -> Path:
         ["eval"],
         ["bench"],
         ["bench", "prefill"],
+        ["bench", "agent"],
         ["cite"],
         ["compare"],
         ["leaderboard"],

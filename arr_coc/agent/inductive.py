@@ -67,8 +67,7 @@ def reachability(model: GenerativeModel, intention: Intention) -> tuple[Float[Te
 def inductive_cost(
     reachable: Sequence[Float[Tensor, "depth _"]], qs: Sequence[Float[Tensor, "batch _"]], epsilon: float
 ) -> tuple[Float[Tensor, "batch _"], ...]:
-    """For each factor, the cost in nats of each next state, given beliefs now: -ln epsilon off the way, else
-    0.
+    """For each factor, the cost in nats of each next state, given beliefs now: -ln epsilon off the way.
 
     Nothing costs anything where the most likely state has no way at all.
     """

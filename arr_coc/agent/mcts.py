@@ -1,11 +1,8 @@
 """Monte-Carlo tree search over beliefs: where a full tree is too large, look where it seems to pay.
 
-Each simulation walks down the tree of actions and joint outcomes, takes the action of least G - c sqrt(ln N
-/ n),
-and draws what is seen from what is predicted. Outcomes are weighed by being drawn, and by nothing else:
-weighing them
-by their probability too would discount the future by how surprising it is. Converges to the sophisticated G
-with
+Each simulation walks down the tree of actions and joint outcomes, takes the action of least
+G - c sqrt(ln N / n), and draws what is seen from what is predicted. To weigh a drawn outcome by its
+probability as well would discount the future by how surprising it is. Converges to the sophisticated G of
 gamma = inf, without pruning. https://doi.org/10.1007/11871842_29
 """
 
@@ -47,12 +44,10 @@ def monte_carlo_policies(
     exploration: float = 1.0,
     generator: torch.Generator | None = None,
 ) -> PolicyPosterior:
-    """Posterior over first actions, and their estimated G. As `sophisticated_policies`, but for its
-    arguments below.
+    """Posterior over first actions, and their estimated G. As `sophisticated_policies`, with more arguments.
 
     `simulations`: walks for each agent, at least one for each first action. `exploration`: c, in nats. The
-    tree must
-    branch on outcomes; its thresholds are not used. Nothing here has a gradient.
+    tree must branch on outcomes; its thresholds are not used. Nothing here has a gradient.
     """
     if tree.search.branch != "outcomes":
         raise ValueError("Monte-Carlo search draws outcomes: make the tree with branch='outcomes'")
@@ -105,8 +100,7 @@ def _choose(node: _Node, exploration: float) -> int:
 
 
 def _best(tree: Tree, node: _Node, depth: int) -> list[float]:
-    """G of each action, below it the best of what was visited; outcomes weighed by how often they were
-    drawn."""
+    """G of each action, below it the best of what was visited; drawn outcomes weighed by probability."""
     values = []
     for action, now in enumerate(node.now):
         below = [(child, outcome) for (a, outcome), child in node.children.items() if a == action]

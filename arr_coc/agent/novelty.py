@@ -1,5 +1,4 @@
-"""Novelty: the information that outcomes and transitions are expected to give about the parameters
-themselves."""
+"""Novelty: what outcomes and transitions are expected to tell about the parameters themselves."""
 
 from math import prod
 

@@ -1,16 +1,14 @@
 """What is minimised: the terms of expected free energy, and named sums of them.
 
-With Q(o) = P(o|s) q(s) predicted outcomes, P~(o) preferred ones, H entropy, I mutual information, all in
-nats:
+With Q(o) = P(o|s) q(s) predicted outcomes, P~(o) preferred ones, H entropy, I mutual information, in nats:
 
     utility            E_Q ln P~(o)            state information   I(o; s) = H[Q(o)] - E_q H[P(o|s)]
     risk               KL[Q(o) || P~(o)]       ambiguity           E_q H[P(o|s)]
     EFE = risk + ambiguity = -utility - state information, the two H[Q(o)] cancelling once.
 
 Of several modalities the information is that of the joint outcome. `per_modality` sums over modalities
-instead and
-so counts what they say together several times, by the total correlation of Q(o); risk falls by the same
-amount.
+instead and so counts what they say together several times, by the total correlation of Q(o); risk falls
+by the same amount.
 """
 
 from dataclasses import dataclass
@@ -41,8 +39,7 @@ class Objective:
 EFE = Objective()
 """Expected free energy: reward, information about states and about parameters."""
 FEEF = Objective(ambiguity=0.0, parameters=0.0)
-"""Free energy of the expected future, KL[Q(o, s) || P~(o, s)]: EFE less ambiguity
-(https://arxiv.org/abs/2004.08128)."""
+"""Free energy of the expected future: EFE less ambiguity, https://arxiv.org/abs/2004.08128."""
 KL_CONTROL = FEEF
 """Risk alone, KL[Q(o) || P~(o)]; where Q(s|o) is the exact posterior that is FEEF."""
 REWARD = Objective(entropy=0.0, ambiguity=0.0, parameters=0.0)

@@ -39,8 +39,7 @@ class PolicyPosterior(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """A model and policies, ready to be planned with again and again. Made by `Plan.of`; it follows no later
-    change.
+    """A model and policies, to be planned with again and again. Made by `Plan.of`; a change needs another.
 
     Differentiable in the model's tensors if they require gradients when it is made.
     """
@@ -71,9 +70,8 @@ class Plan:
         """Find what policies share and lay out the tables.
 
         `policies`: given, or a horizon over which all are taken, or a function of the model. `time`: the row
-        of
-        time-varying preferences that belongs to the first step. `detail`: keep the terms of G apart. `chunk`:
-        entries of predicted outcomes held at once.
+        of time-varying preferences that belongs to the first step. `detail`: keep the terms of G apart.
+        `chunk`: entries of predicted outcomes held at once.
         """
         given = resolve(model, policies)
         if model.E is not None and model.E.shape[-1] != len(given):

@@ -1,11 +1,9 @@
 """What policies share: the distinct beliefs, outcomes and sums that their prefixes of actions lead to.
 
 The belief over factor f at depth t depends on its parents' beliefs at depth t - 1 and on the action of its
-own
-controls at t, and on nothing else a policy does. So each factor has its own tree of distinct beliefs; what is
-predicted of the outcomes has a grid over the trees of the factors it depends on; and sums over time have a
-tree
-over all of them. Indices only: no probability is needed to build it.
+own controls at t, and on nothing else a policy does. So each factor has its own tree of distinct beliefs;
+what is predicted of the outcomes has a grid over the trees of the factors it depends on; and sums over time
+have a tree over all of them. Indices only: no probability is needed to build it.
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -48,8 +46,7 @@ class Transition:
 
     method: Literal["all", "grouped", "each"]
     """all: every parent under every action, one product, then `children` of these. grouped: one product for
-    each
-    action. each: one small product for each child."""
+    each action. each: one small product for each child."""
     parents: tuple[Pick, ...]
     """For each parent factor, its belief in each distinct combination of parents."""
     children: Pick
@@ -82,8 +79,7 @@ class Prefixes:
     transitions: tuple[tuple[Transition, ...], ...]
     """For each depth and factor."""
     passive: tuple[int, ...]
-    """Factors that depend on themselves only and that no policy moves differently: one belief at each
-    depth."""
+    """Factors of their own that every policy moves alike: one belief at each depth."""
     blocks: tuple[tuple[tuple[Block, ...], ...], ...]
     """For each depth and set of factors: in the order of contraction, the active ones only."""
     orders: Indices
@@ -91,8 +87,7 @@ class Prefixes:
     parents: tuple[Pick, ...]
     """For each depth, the node before of each distinct node of sums."""
     rows: tuple[tuple[Pick, ...], ...]
-    """For each depth and summand, its entry for each node of sums: first the sets of factors, then the
-    `extra`."""
+    """For each depth and summand (sets of factors, then `extra`), its entry for each node of sums."""
     leaf: Pick
     """The last node of each policy."""
 

@@ -1,8 +1,7 @@
 """Evaluate the tree of policies: predict each distinct belief once, value it, sum along the prefixes.
 
-One step's contribution is linear in beliefs but for the entropy of predicted outcomes: g = q.(H_A - A' ln
-P~) - H[Aq].
-So a contraction of beliefs with one table yields the outcomes and the linear part side by side.
+One step's contribution is linear in beliefs but for the entropy of predicted outcomes,
+g = q.(H_A - A' ln P~) - H[Aq]: one product of beliefs and a table yields outcomes and linear part.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,8 +21,7 @@ from arr_coc.agent.tables import Layout, Tables
 SMALL = 2**18
 """Entries of a table that stays in a core's cache."""
 TERMS = 6
-"""Values of a node in detail: sum p ln p, ambiguity, information about A, utility; about B; inductive
-cost."""
+"""Values of a node in detail: sum p ln p, ambiguity, novelty of A, utility, novelty of B, inductive cost."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +142,8 @@ def _contract(
     if last is None:  # no policy makes a difference
         constant = shared[:, t] if shared is not None else tables.outcome[s, 0][:, 0].expand(n, -1)
         return _value(program, t, s, constant[:, None])
-    table = (
-        None if shared is None else shared[:, t, None]
-    )  # (batch, rows, states of the blocks to come * columns)
+    # (batch, rows, states of the blocks to come * columns)
+    table = None if shared is None else shared[:, t, None]
     weight = None if shared is not None else tables.outcome[s, len((blocks or [last])[0].factors)]
     for block in blocks:
         table = _apply(_beliefs(block, x), table, weight).flatten(1, 2)

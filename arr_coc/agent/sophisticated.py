@@ -1,8 +1,7 @@
-"""Sophisticated inference: a tree over actions and what would be seen, in which later actions know what was
-seen.
+"""Sophisticated inference: a tree over actions and outcomes, in which later actions know what was seen.
 
-    G(q, a) = g(q, a) + E_Q(o|a) V(q given o),    V(q) = E_q_pi G(q, .),    q_pi = softmax(ln E - gamma G(q,
-    .))
+    G(q, a) = g(q, a) + E_Q(o|a) V(q given o)
+    V(q) = E_q_pi G(q, .),  q_pi = softmax(ln E - gamma G(q, .))
 
 Beliefs in the tree are joint over factors and exact. With gamma = inf and without epistemic terms it is value
 iteration. https://direct.mit.edu/neco/article/33/3/713/97486
@@ -38,15 +37,13 @@ class Search:
     objective: Objective = EFE
     information: Information = "joint"
     branch: Literal["outcomes", "states"] = "outcomes"
-    """outcomes: on each joint outcome, exactly. states: on each hidden state, seeing what it makes likely,
-    as SPM."""
+    """outcomes: each joint outcome, exactly. states: each state, seeing what it makes likely, as in SPM."""
     least_action: float = 1 / 16
     """Actions with a posterior of at most this are pruned; the best never is. 0 prunes none."""
     least_branch: float = 1 / 16
     """Outcomes (or states) predicted with at most this probability are pruned; the likeliest never is."""
     renormalise: bool = True
-    """Weigh the branches that are left as if they were all. Otherwise the rest counts as costing nothing, as
-    SPM."""
+    """Weigh the branches that are left as if they were all. Otherwise the rest costs nothing, as in SPM."""
     habit_cost: bool = False
     """Later actions cost their surprise under E, -ln E, as SPM."""
 
@@ -75,8 +72,7 @@ class Tree:
 
     @classmethod
     def of(cls, model: GenerativeModel, search: Search, time: int = 0) -> "Tree":
-        """Merge the model's factors and tabulate. `time`: the row of time-varying preferences of the first
-        step."""
+        """Merge the model's factors. `time`: the row of time-varying preferences of the first step."""
         one = merged(model)
         over_time = any(c.ndim == 2 for c in one.C)
         steps = tuple(

@@ -28,8 +28,7 @@ class Layout:
     clusters: tuple[Indices, ...]
     """For each set, its outcomes: each a tuple of modalities whose joint outcome counts as one."""
     linear: int
-    """Columns after those of the outcomes: G's linear part, one, or one for each step; or its terms, if
-    `detail`."""
+    """Columns after those of the outcomes: G's linear part, or its terms."""
     over_time: bool
     """Preferences differ between steps."""
     detail: bool
@@ -46,19 +45,16 @@ class Tables(NamedTuple):
     powers: dict[int, Tensor]
     """For each passive factor (horizon * states, states): its transitions to every depth at once."""
     outcome: dict[tuple[int, int], Tensor]
-    """For each set and number of leading factors that are contracted first: (other states * columns, their
-    states)."""
+    """For each set and number of factors contracted first: (other states * columns, their states)."""
     fused: dict[int, Tensor]
-    """For each set whose last step is fused with the last transition: (actions * columns, previous
-    states)."""
+    """For each set whose last step can be fused with its transition: (actions * columns, previous states)."""
     novelty: dict[int, Tensor]
     """For each factor (actions, previous): minus the weighted information about B."""
 
 
 def lay_out(model: GenerativeModel, horizon: int, objective: Objective, information: Information,
             detail: bool) -> Layout:  # fmt: skip
-    """Group modalities by the factors they depend on. `joint`: those that share a factor have one joint
-    outcome."""
+    """Group modalities by their factors. `joint`: those that share a factor have one joint outcome."""
     groups: list[tuple[set[int], list[int]]] = []
     for m, factors in enumerate(model.modality_factors):
         joined = (set(factors), [m])
@@ -158,8 +154,7 @@ def _preference(c: Tensor, m: int, horizon: int, time: int, over_time: bool) -> 
 
 
 def _aligned(table: Tensor, factors: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
-    """(event, *states of factors) with the factors as in `order`, an axis of one for those it does not
-    depend on."""
+    """(event, *states of factors) with the factors as in `order`, an axis of one for the others."""
     present = [f for f in order if f in factors]
     table = table.permute(0, *(1 + factors.index(f) for f in present))
     sizes = dict(zip(present, table.shape[1:], strict=True))
