@@ -5,7 +5,8 @@ from dataclasses import replace
 import transformers
 
 from arr_coc.adapters.gemma3 import LAYERS, SLIDES
-from arr_coc.adapters.qwen2_vl import FILM, PATCH, grids, tiny_of
+from arr_coc.adapters.grids import unknown
+from arr_coc.adapters.qwen2_vl import FILM, PATCH, tiny_of
 from arr_coc.adapters.tiny import CLIP, PICTURE, Tiny, decoder, randomised
 from arr_coc.family import FAMILIES, Family
 
@@ -32,4 +33,4 @@ def tiny() -> Tiny:
     return replace(tiny_of(model, FILM), types="")
 
 
-FAMILIES.add("exaone4_5", Family(grids=grids, tiny=tiny, note=SLIDES))
+FAMILIES.add("exaone4_5", Family(grids=unknown, tiny=tiny, note=SLIDES))

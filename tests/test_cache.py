@@ -9,7 +9,7 @@ from transformers import DynamicCache, StaticCache
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE, Prefix, mark, prefix_of
-from tests.runs import ROWS, apart, generated, tiny_model
+from tests.runs import ROWS, STEPS, apart, generated, tiny_model
 from tests.stubs import Some
 
 MASK = torch.tensor([[False, True, True], [True, True, True]])
@@ -119,8 +119,8 @@ def test_a_static_cache_holds_what_was_kept_and_counts_what_was_shown() -> None:
         dynamic = generated(tiny, inputs)
 
     assert max(map(apart, static.logits, dynamic.logits)) < 1e-4
-    assert int(past.get_seq_length()) == inputs["input_ids"].shape[1] + 4
-    assert int(past.get_query_offset()) == (trace[0].seen or 0) + 4
+    assert int(past.get_seq_length()) == inputs["input_ids"].shape[1] + STEPS - 1
+    assert int(past.get_query_offset()) == (trace[0].seen or 0) + STEPS - 1
 
 
 @torch.no_grad()

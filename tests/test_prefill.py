@@ -163,12 +163,14 @@ def test_hidden_states_stand_in_their_places_with_zeros_where_tokens_were_droppe
 
 def test_the_last_logits_alone_are_the_last_of_all(tiny: Tiny) -> None:
     inputs = tiny.inputs(ROWS)
+    plain = tiny.model(**inputs, logits_to_keep=3).logits
 
     with attached(tiny.model, Some()):
         everything = tiny.model(**inputs).logits
         last = tiny.model(**inputs, logits_to_keep=3).logits
 
-    assert apart(last, everything[:, -3:]) < 1e-5
+    assert last.shape == plain.shape  # VideoLLaMA 3 and MiniCPM-V give all of them whatever they are asked
+    assert apart(last[:, -3:], everything[:, -3:]) < 1e-5
 
 
 def test_a_loss_over_the_answer_can_be_trained_through_a_pruned_prefill(llava: Tiny) -> None:
