@@ -7,6 +7,7 @@ import transformers
 from arr_coc.adapters.qwen2_vl import IDS, tiny_of
 from arr_coc.adapters.qwen3_vl import FRAMES, VISION, grids
 from arr_coc.adapters.tiny import Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family
 
 RECURRENT = (
@@ -37,4 +38,4 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Qwen3_5ForConditionalGeneration, config), FRAMES)
 
 
-FAMILIES.add("qwen3_5", Family(grids=grids, tiny=tiny, recurrent=True, note=RECURRENT))
+FAMILIES.add("qwen3_5", Family(grids=grids, tiny=tiny, recurrent=True, taps=qwen, note=RECURRENT))

@@ -7,6 +7,7 @@ from arr_coc.adapters.qwen3_5 import LINEAR, RECURRENT
 from arr_coc.adapters.qwen3_vl import FRAMES, VISION, grids
 from arr_coc.adapters.qwen3_vl_moe import EXPERTS
 from arr_coc.adapters.tiny import Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family
 
 
@@ -17,4 +18,4 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Qwen3_5MoeForConditionalGeneration, config), FRAMES)
 
 
-FAMILIES.add("qwen3_5_moe", Family(grids=grids, tiny=tiny, recurrent=True, note=RECURRENT))
+FAMILIES.add("qwen3_5_moe", Family(grids=grids, tiny=tiny, recurrent=True, taps=qwen, note=RECURRENT))

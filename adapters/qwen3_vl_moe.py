@@ -5,6 +5,7 @@ import transformers
 from arr_coc.adapters.qwen2_vl import IDS, ROPE, tiny_of
 from arr_coc.adapters.qwen3_vl import DEEPSTACK, FRAMES, PLANES, VISION, grids
 from arr_coc.adapters.tiny import Tiny, decoder, randomised
+from arr_coc.adapters.towers import qwen
 from arr_coc.family import FAMILIES, Family
 
 EXPERTS = {"num_experts": 2, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
@@ -21,4 +22,4 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Qwen3VLMoeForConditionalGeneration, config), FRAMES)
 
 
-FAMILIES.add("qwen3_vl_moe", Family(grids=grids, tiny=tiny, visual_rows=DEEPSTACK, note=PLANES))
+FAMILIES.add("qwen3_vl_moe", Family(grids=grids, tiny=tiny, visual_rows=DEEPSTACK, taps=qwen, note=PLANES))

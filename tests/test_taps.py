@@ -23,6 +23,7 @@ from tests.stubs import ByAttention, Some
 
 CLOSE = 1e-5
 QWEN = ["qwen2_vl", "qwen2_5_vl", "qwen3_vl"]
+SAME_TOWER = ["qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"]
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +195,7 @@ def unwindowed(tiny: Tiny, inputs: Inputs, prefix: str) -> Tensor:
 
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
-@pytest.mark.parametrize("family", QWEN)
+@pytest.mark.parametrize("family", [*QWEN, *SAME_TOWER])
 def test_taps_of_qwen_are_those_of_the_tower_pooled_to_the_merged_grid(
     family: str, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
