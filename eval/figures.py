@@ -75,20 +75,17 @@ def _nano(data: dict[str, Any]) -> str:
 
 
 def _prefill(data: dict[str, Any]) -> str:
-    millions = data["decoder_parameters"] / 1e6
-    lines = [
-        f"Prefill of a random {millions:.0f} M decoder, 576 visual and 40 text tokens, selection included, "
-        f"on {data['threads']} CPU threads (`eval/results/{PREFILL}`):",
-        "",
-        "| case | ms | full, ms | time kept | of that deciding, ms |",
-        "|---|---|---|---|---|",
-    ]
-    for row in data["rows"]:
-        lines.append(
-            f"| {row['case']} | {row['ours_ms']:.0f} | {row['peer_ms']:.0f} | "
-            f"{100 * row['ratio']:.1f} % | {row['select_ms']:.1f} |"
-        )
-    return "\n".join(lines)
+    cases = ", ".join(
+        f"`{row['case'].split()[0]}` {100 * row['ratio']:.1f} % (deciding: {row['select_ms']:.1f} ms)"
+        for row in data["rows"]
+    )
+    first = data["rows"][0]
+    return (
+        f"Prefill of a random {data['decoder_parameters'] / 1e6:.0f} M decoder with "
+        f"{first['case'].split(maxsplit=1)[1]} visual and 40 text tokens, selection included, on "
+        f"{data['threads']} CPU threads, against all tokens ({first['peer_ms']:.0f} ms): {cases} "
+        f"(`eval/results/{PREFILL}`)."
+    )
 
 
 def _families(data: dict[str, Any]) -> str:
