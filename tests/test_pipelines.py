@@ -44,7 +44,7 @@ def by_hand(n: int, allocator: Allocator | None) -> list[str]:
     """What generate() writes, one picture at a time."""
     texts = []
     for one in asked(n):
-        inputs = prompt(nano(), [one.image], [one.question])
+        inputs = prompt(nano(), [[one.image]], [one.question])
         if allocator is None:
             ids = nano().model.generate(**inputs.for_generate(), max_new_tokens=4, do_sample=False)
         else:
