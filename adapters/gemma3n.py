@@ -1,5 +1,6 @@
 """Gemma 3n: timm's MobileNet V5 sees; inputs per layer, AltUp, and layers that share keys."""
 
+import torch
 import transformers
 
 from arr_coc.adapters.gemma3 import LAYERS, SLIDES
@@ -15,7 +16,7 @@ def tiny() -> Tiny:
             "hidden_size": 2048,  # what this tower always makes
             "vocab_offset": VOCABULARY,
             "vocab_size": 8,
-            "model_args": {"channel_multiplier": 1 / 32, "stem_size": 8, "msfa_output_resolution": 6},
+            "model_args": {"channel_multiplier": 1 / 16, "stem_size": 8, "msfa_output_resolution": 6},
         },
         audio_config={
             "hidden_size": 32,
@@ -27,6 +28,7 @@ def tiny() -> Tiny:
         },
         text_config=decoder(
             "gemma3n_text",
+            intermediate_size=512,  # of which 26 pass where 95 % are cut off
             num_hidden_layers=5,
             head_dim=16,
             sliding_window=4096,
@@ -47,10 +49,12 @@ def tiny() -> Tiny:
         eoa_token_id=16,
     )
     model = randomised(transformers.Gemma3nForConditionalGeneration, config)
+    with torch.no_grad():
+        for layer in model.model.language_model.layers:
+            # Its attention is not scaled by 1 / sqrt(head_dim): that has to be learned here.
+            layer.self_attn.q_norm.weight.mul_(16**-0.5)
     image = picture({"pixel_values": (1, 3, 96, 96)}, 36)
     return Tiny(model, {"image": image}, types="token_type_ids")
 
 
-FAMILIES.add(
-    "gemma3n", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), needs=("timm",), note=SLIDES)
-)
+FAMILIES.add("gemma3n", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), needs=("timm",), note=SLIDES))
