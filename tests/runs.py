@@ -33,7 +33,8 @@ def absent(family: str) -> str:
             import_module(package)
         # RuntimeError: a torchvision that was built for another torch, which timm imports.
         except (ImportError, OSError, RuntimeError) as error:
-            return f"{family!r} needs {package}, which cannot be imported: {str(error).splitlines()[0]}"
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            return f"{family!r} needs {package}, which cannot be imported: {said}"
     return ""
 
 
