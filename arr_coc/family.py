@@ -80,6 +80,8 @@ class Family:
     """Whether rotary positions may lie between whole numbers; False where they are looked up in a table."""
     taps: Callable[[Any], Tower | None] | None = None
     """config -> where the vision tower's attention, keys and features are; None: nobody looked."""
+    needs: tuple[str, ...] = ()
+    """Packages that transformers makes the model of, which it does not bring: without them, no `tiny`."""
     note: str = ""
     """Anything a user should know, shown in the table of families."""
 

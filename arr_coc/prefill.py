@@ -110,7 +110,8 @@ class Prefill:
     def measure(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the first layer of the decoder: how long the sequence really is."""
         if self._decided is not None:
-            self._seen = (args[0] if args else kwargs["hidden_states"]).shape[1]
+            # The last axis but one: AltUp (Gemma 3n) stacks several hidden states in front of the batch.
+            self._seen = (args[0] if args else kwargs["hidden_states"]).shape[-2]
 
     def finish(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments, output: Any) -> Any:
         """After the decoder: keep the record, mark the cache, put the hidden states back in their places."""

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from arr_coc.cache import CACHE
-from arr_coc.family import FAMILIES
+from arr_coc.parts import parts_of
 
 
 @dataclass
@@ -25,10 +25,11 @@ class Prefill:
 
 
 def decoder(model: Any) -> nn.Module:
-    """The language model inside a supported model. Raises KeyError for a family that nobody declared."""
-    path = FAMILIES[model.config.model_type].language_model
-    inner: nn.Module = model.base_model.get_submodule(path)
-    return inner
+    """The language model, where `attached` finds it: also of a family that nobody declared.
+
+    Raises ValueError for a model without one and TypeError for what is no transformers model.
+    """
+    return parts_of(model).decoder
 
 
 @contextmanager

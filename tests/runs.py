@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -23,10 +24,25 @@ Inputs = dict[str, Tensor]
 
 
 @cache
+def absent(family: str) -> str:
+    """Why a declared family cannot be built here; empty if it can."""
+    if family not in CONFIG_MAPPING_NAMES:
+        return f"the installed transformers has no {family!r}"
+    for package in FAMILIES[family].needs:
+        try:
+            import_module(package)
+        # RuntimeError: a torchvision that was built for another torch, which timm imports.
+        except (ImportError, OSError, RuntimeError) as error:
+            said = (str(error).splitlines() or [type(error).__name__])[0]
+            return f"{family!r} needs {package}, which cannot be imported: {said}"
+    return ""
+
+
+@cache
 def tiny_model(family: str, attention: str, dtype: torch.dtype = torch.float32) -> Tiny:
     """The model of a family; laws leave it as they found it, so it is built once."""
-    if family not in CONFIG_MAPPING_NAMES:
-        pytest.skip(f"the installed transformers has no {family!r}")
+    if absent(family):
+        pytest.skip(absent(family))
     tiny: Tiny = FAMILIES[family].tiny()
     tiny.model.set_attn_implementation(attention)
     tiny.model.to(dtype)

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from time import sleep
 
+import pytest
 import torch
 
 from arr_coc.adapters.llava import tiny
 from arr_coc.adapters.tiny import Row
 from arr_coc.attach import attached
 from arr_coc.eval.timing import decoder, timed_prefill
+from arr_coc.family import FAMILIES
 from arr_coc.types import Allocation, Context
 from tests.stubs import Some
 
@@ -43,6 +45,17 @@ def test_the_first_call_only_is_timed() -> None:
         model(**inputs)
 
     assert seen.ms == first > 0
+
+
+def test_a_family_that_nobody_declared_is_timed_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, inputs = tiny().model, tiny().inputs([Row(0, (3, "image", 4))])
+    monkeypatch.delitem(FAMILIES._parts, "llava")
+
+    with timed_prefill(model) as seen, torch.no_grad():
+        model(**inputs)
+
+    assert decoder(model) is model.model.language_model
+    assert seen.ms > 0
 
 
 def test_no_hook_is_left_behind() -> None:

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tests.laws import BROKEN, CLOSE, EXCUSED
+from arr_coc.adapters.tiny import Tiny
+from tests.laws import BROKEN, CLOSE, EXCUSED, ROUGHER
 from tests.laws.memory import searched, turns
-from tests.runs import ROWS, generated, tiny_model
+from tests.runs import ROWS, apart, generated, tiny_model
 from tests.stubs import keep_all
 
 
@@ -37,3 +38,18 @@ def test_a_broken_model_does_not_generate_without_arr_coc_either(family: str) ->
 
     with pytest.raises((AttributeError, TypeError, ValueError)):
         run()
+
+
+@pytest.mark.parametrize("family", ROUGHER)
+def test_a_rougher_model_rounds_more_than_others_without_arr_coc_too(family: str) -> None:
+    assert rounding(tiny_model(family, "sdpa", torch.bfloat16)) > 2 * rounding(
+        tiny_model("llava", "sdpa", torch.bfloat16)
+    )
+
+
+def rounding(tiny: Tiny) -> float:
+    """How far rows of a batch are from the same rows alone, with nothing attached."""
+    inputs = tiny.inputs(ROWS)
+    together, real = tiny.model(**inputs).logits, inputs["attention_mask"].bool()
+    alone = [tiny.model(**tiny.inputs([row])).logits[0] for row in ROWS]
+    return max(apart(together[n][real[n]], logits) for n, logits in enumerate(alone))

@@ -87,7 +87,7 @@ def really_shorter(tiny: Tiny) -> float:
         with attached(tiny.model, Some()) as trace, watched(first) as calls:
             tiny.model(**inputs)
         longest = int(trace[0].keep.sum(1).max())
-        got = calls[0]["hidden_states"].shape[1]
+        got = calls[0]["hidden_states"].shape[-2]
         assert longest < inputs["input_ids"].shape[1]
         worst = max(worst, abs(got - longest), abs((trace[0].seen or 0) - got))
     return float(worst)
