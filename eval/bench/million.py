@@ -2,6 +2,7 @@
 
 import json
 import resource
+from pathlib import Path
 from time import process_time
 
 import torch
@@ -28,7 +29,12 @@ def main() -> None:
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far."""
+    """Largest resident memory of this program so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # `getrusage` would count the process that started this one, as it was before the program was loaded.
+        lines = status.read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
