@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
 from arr_coc.eval.nano.build import N_VISUAL
-from arr_coc.eval.nano.curriculum import REACH, gap, ideal, loudness, tower
+from arr_coc.eval.nano.curriculum import REACH, gap, ideal, loudness, stand_for, tower
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import IDS, PREFIX, Batch, Lessons
 from arr_coc.eval.nano.train import Stage
@@ -62,6 +62,17 @@ def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share
     share = torch.tensor([1.0, 0.5, 0.25, 0.01])
 
     assert_close((REACH * (loudness(share) - 1)).exp(), share)
+
+
+def test_the_tokens_that_were_chosen_stand_for_all_of_them() -> None:
+    batch = Lessons(seed=0, stage=2, steps=1, batch=3, questions=2)[0]
+    urge = torch.rand(3, N_VISUAL, generator=torch.Generator().manual_seed(0)) + 2.0 * (batch.share > 0.01)
+    chosen = urge.topk(400, 1).indices.sort(1).values
+
+    weight = stand_for(batch, chosen).exp()
+
+    assert (weight >= 1 - 1e-6).all()
+    assert_close(weight.sum(1), torch.full((3,), float(N_VISUAL)))
 
 
 @torch.no_grad()

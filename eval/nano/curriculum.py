@@ -70,7 +70,7 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool
     chosen = urge.topk(k, 1).indices.sort(1).values
     visual = ideal(nano, batch).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
     visual = visual + 0.05 * visual.detach().std() * torch.randn_like(visual)
-    bias = _stand_for(batch, chosen) if weigh else None
+    bias = stand_for(batch, chosen) if weigh else None
     hidden, attentions = nano.read(visual, chosen, batch, attend=True, bias=bias)
     assert attentions is not None
     losses = nano.answer_losses(hidden, batch)
@@ -102,7 +102,7 @@ def rehearsal(nano: Nano, batch: Batch, progress: float) -> Losses:
     return decoder(nano, batch, progress, k=128, weigh=True)
 
 
-def _stand_for(batch: Batch, chosen: Tensor) -> Tensor:
+def stand_for(batch: Batch, chosen: Tensor) -> Tensor:
     """ln of how many tokens of its sort (ground, edge of a thing, what counts) a chosen one stands for."""
     sort = (batch.patches[..., 0] >= 0).long() + (batch.share > 0.01)
     there = functional.one_hot(sort, 3)
