@@ -105,9 +105,9 @@ def paths(
             if t == 0:
                 p = p * prior[f][row, s[:, 0, f]]
             else:
-                chosen = [actions[row, t - 1, c].expand(len(s)) for c in model.controls_of[f]]
-                p = p * model.B[f][(s[:, t, f], *(s[:, t - 1, g] for g in model.parents_of[f]), *chosen)]
-        for m, factors in enumerate(model.modality_factors):
+                chosen = [actions[row, t - 1, c].expand(len(s)) for c in model.B_controls[f]]
+                p = p * model.B[f][(s[:, t, f], *(s[:, t - 1, g] for g in model.B_factors[f]), *chosen)]
+        for m, factors in enumerate(model.A_factors):
             if obs[m][row, t] >= 0:
                 p = p * model.A[m][(obs[m][row, t].expand(len(s)), *(s[:, t, f] for f in factors))]
     return s, p

@@ -124,17 +124,17 @@ def _of_policy(
     for t, action in enumerate(policy):
         after = []
         for f in range(model.n_factors):
-            done = (..., *(action[c] for c in model.controls_of[f]))
+            done = (..., *(action[c] for c in model.B_controls[f]))
             p = model.B[f][done]
             if model.pB is not None:
-                total[4] += _expected(_gain(model.pB[f])[done] * p, [q[g] for g in model.parents_of[f]]).sum()
-            after.append(_expected(p, [q[g] for g in model.parents_of[f]]))
+                total[4] += _expected(_gain(model.pB[f])[done] * p, [q[g] for g in model.B_factors[f]]).sum()
+            after.append(_expected(p, [q[g] for g in model.B_factors[f]]))
         q = after
         states = list(combinations(*(range(n) for n in model.n_states)))
         chance = [torch.stack([x[i] for x, i in zip(q, s, strict=True)]).prod() for s in states]
         likelihood = [
             torch.stack([a[(slice(None), *(s[f] for f in fs))] for s in states], 1)
-            for a, fs in zip(model.A, model.modality_factors, strict=True)
+            for a, fs in zip(model.A, model.A_factors, strict=True)
         ]  # of each modality (obs, states)
         weights = torch.stack(chance)
         for m, a in enumerate(likelihood):
@@ -142,7 +142,7 @@ def _of_policy(
             total[0] += (a @ weights) @ torch.log_softmax(c, 0)
             if model.pA is not None:
                 gain = _gain(model.pA[m])
-                of_state = [gain[(slice(None), *(s[f] for f in model.modality_factors[m]))] for s in states]
+                of_state = [gain[(slice(None), *(s[f] for f in model.A_factors[m]))] for s in states]
                 total[3] += ((torch.stack(of_state, 1) * a).sum(0) * weights).sum()
         groups = [list(range(len(likelihood)))] if joint else [[m] for m in range(len(likelihood))]
         for group in groups:

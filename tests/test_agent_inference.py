@@ -36,7 +36,7 @@ def enumerated(
     joint = torch.ones(model.n_states, dtype=model.dtype)
     for index in torch.cartesian_prod(*map(torch.arange, model.n_states)).view(-1, model.n_factors).tolist():
         p = torch.stack([prior[f][row, s] for f, s in enumerate(index)]).prod()
-        for m, factors in enumerate(model.modality_factors):
+        for m, factors in enumerate(model.A_factors):
             o = obs[m]
             if o is not None and o[row] >= 0:
                 p = p * model.A[m][(int(o[row]), *(index[f] for f in factors))]

@@ -183,9 +183,7 @@ def _total_correlation(model, qs: tuple[Tensor, ...], policies: Tensor) -> Tenso
         for action in policy:
             x = [b[..., action[f]] @ q for f, (b, q) in enumerate(zip(model.B, x, strict=True))]
             names = "abcd"[: len(x)]
-            terms = [
-                f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.modality_factors)
-            ]
+            terms = [f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.A_factors)]
             joint = torch.einsum(",".join([*terms, *names]) + "->" + "wxyz"[: len(terms)], *model.A, *x)
             total = total - torch.special.entr(joint).sum()
             for m, outcomes in enumerate(joint.shape):

@@ -101,13 +101,11 @@ def test_a_world_moves_and_shows_as_often_as_its_tables_say(name: str) -> None:
     here = before[:, :1].eq(before[:1, :1]).all(1) if truth.n_factors == 1 else before.eq(before[0]).all(1)
     assert int(here.sum()) > 500
     after = world.states[here]
-    for f, (b, parents, controls) in enumerate(
-        zip(truth.B, truth.parents_of, truth.controls_of, strict=True)
-    ):
+    for f, (b, parents, controls) in enumerate(zip(truth.B, truth.B_factors, truth.B_controls, strict=True)):
         expected = b[(slice(None), *before[0, list(parents)], *action[0, list(controls)])]
         assert_close(often(after[:, f], len(expected)), expected.float(), atol=0.06, rtol=0)
     still = here & world.states.eq(after[0]).all(1)
-    for m, (a, factors) in enumerate(zip(truth.A, truth.modality_factors, strict=True)):
+    for m, (a, factors) in enumerate(zip(truth.A, truth.A_factors, strict=True)):
         expected = a[(slice(None), *after[0, list(factors)])]
         assert_close(often(seen[m][still], len(expected)), expected.float(), atol=0.06, rtol=0)
 

@@ -51,7 +51,7 @@ def reachability(model: GenerativeModel, intention: Intention) -> tuple[Float[Te
             raise ValueError(
                 f"intended states of factor {f} must be ({model.n_states[f]},), got {tuple(wanted.shape)}"
             )
-        parents = model.parents_of[f]
+        parents = model.B_factors[f]
         others = [1 + i for i, g in enumerate(parents) if g != f]
         others += range(1 + len(parents), b.ndim)
         way = (b > intention.threshold).to(b.dtype)

@@ -88,7 +88,7 @@ def count_outcomes(
 ) -> Tensors:
     """Expected number of times each outcome was seen in each state, in the shapes of A."""
     out = []
-    for a, o, size, factors in zip(model.A, obs, model.n_obs, model.modality_factors, strict=True):
+    for a, o, size, factors in zip(model.A, obs, model.n_obs, model.A_factors, strict=True):
         if o is None:
             out.append(torch.zeros_like(a))
             continue
@@ -111,7 +111,7 @@ def count_transitions(
 ) -> Tensors:
     """Expected number of times each transition was made under each action, in the shapes of B."""
     out = []
-    for b, pair, controls in zip(model.B, pairs, model.controls_of, strict=True):
+    for b, pair, controls in zip(model.B, pairs, model.B_controls, strict=True):
         flat = pair.flatten(2) if weight is None else pair.flatten(2) * weight[:, :, None]
         sizes = b.shape[b.ndim - len(controls) :]
         taken, combinations = torch.zeros_like(actions[:, :, 0]), 1

@@ -58,10 +58,10 @@ def marginal_messages(
     factor depends on other factors' past: use `variational_messages` there.
     """
     own = tuple((f,) for f in range(model.n_factors))
-    if model.parents_of != own:
+    if model.B_factors != own:
         raise ValueError(
             f"marginal messages need factors that depend on their own past only, got B_factors "
-            f"{model.parents_of}: use variational_messages"
+            f"{model.B_factors}: use variational_messages"
         )
     prior = start(model, len(actions)) if prior is None else prior
     qs = first_guess(prior, actions.shape[1] + 1) if qs is None else qs

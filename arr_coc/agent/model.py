@@ -102,24 +102,9 @@ class GenerativeModel:
     def n_actions(self) -> tuple[int, ...]:
         """Actions of each control."""
         sizes: dict[int, int] = {}
-        for b, controls in zip(self.B, self.controls_of, strict=True):
+        for b, controls in zip(self.B, self.B_controls, strict=True):
             sizes |= zip(controls, b.shape[b.ndim - len(controls) :], strict=True)
         return tuple(sizes[c] for c in range(len(sizes)))
-
-    @property
-    def modality_factors(self) -> Indices:
-        """`A_factors`, the default filled in."""
-        return self.A_factors
-
-    @property
-    def parents_of(self) -> Indices:
-        """`B_factors`, the default filled in."""
-        return self.B_factors
-
-    @property
-    def controls_of(self) -> Indices:
-        """`B_controls`, the default filled in."""
-        return self.B_controls
 
     @property
     def dtype(self) -> torch.dtype:

@@ -39,5 +39,5 @@ def transition_information(model: GenerativeModel, f: int) -> Float[Tensor, "act
     """
     assert model.pB is not None
     gain = dirichlet_information(model.pB[f], model.B[f])
-    previous = prod(gain.shape[: len(model.parents_of[f])])
+    previous = prod(gain.shape[: len(model.B_factors[f])])
     return gain.reshape(previous, -1).T

@@ -82,7 +82,7 @@ class Plan:
         extra = [(f, True) for f in range(model.n_factors) if model.pB is not None and objective.parameters]
         extra += [(f, False) for f in range(model.n_factors) if intention is not None]
         found = share(
-            given, model.n_actions, model.parents_of, model.controls_of, layout.sets, extra, model.n_states
+            given, model.n_actions, model.B_factors, model.B_controls, layout.sets, extra, model.n_states
         )
         prefixes: Prefixes = moved(found, model.device)
         owners = {f: [s for s in layout.sets if f in s] for f in range(model.n_factors)}
@@ -93,12 +93,12 @@ class Plan:
             and intention is None
             and owners[factors[0]] == [factors]
             and factors[0] not in prefixes.passive
-            and model.parents_of[factors[0]] == factors
+            and model.B_factors[factors[0]] == factors
             and prefixes.transitions[-1][factors[0]].is_full
         )
         outcomes = tuple(columns(model, layout, s, objective) for s in range(len(layout.sets)))
         program = Program(
-            prefixes, layout, model.parents_of, model.n_states, outcomes,
+            prefixes, layout, model.B_factors, model.n_states, outcomes,
             objective.entropy, objective.inductive, chunk,
         )  # fmt: skip
 

@@ -97,7 +97,7 @@ def unrolled(
         for t in range(steps + 1)
     ]
     for t in range(steps):
-        for f, parents in enumerate(model.parents_of):
+        for f, parents in enumerate(model.B_factors):
             order = sorted(range(len(parents)), key=parents.__getitem__)
             log = log_stable(transition(model, f, actions[:, t])).permute(0, *(2 + i for i in order), 1)
             terms.append(Term((*(t * n + parents[i] for i in order), (t + 1) * n + f), log))
