@@ -54,7 +54,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         _check_tensors({"E": (given["E"],)})
         _check_lead("E", given["E"], lead, len(lead) + 1)
         _check_columns("E", given["E"], len(lead))
-    for name in ("A", "B", "D"):
+    for name in ("A", "B", "C", "D"):
         fields[f"p{name}"] = _checked_counts(f"p{name}", given[f"p{name}"], name, fields[name])
     if given["pE"] is not None and given["E"] is not None:
         _checked_counts("pE", (given["pE"],), "E", (given["E"],))
