@@ -1,5 +1,4 @@
-"""Random models and beliefs for the tests of planning, and G by its definition: enumeration of every
-outcome."""
+"""Models of random shape with policies and beliefs, and G by its definition: enumeration of every outcome."""
 
 import random
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.policies import all_policies
-
-Shape = tuple[tuple[int, ...], ...]
+from tests.agent_models import beliefs, model_of
 
 
 @dataclass(frozen=True)
@@ -21,55 +19,6 @@ class Drawn:
     model: GenerativeModel
     policies: Tensor
     qs: tuple[Tensor, ...]
-
-
-def columns(generator: torch.Generator, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Random distributions along the first axis, no outcome impossible."""
-    x = torch.rand(*shape, generator=generator, dtype=dtype) ** 3 + 1e-3
-    return x / x.sum(0)
-
-
-def model_of(
-    seed: int,
-    n_states: tuple[int, ...],
-    n_obs: tuple[int, ...],
-    n_actions: tuple[int, ...],
-    A_factors: Shape | None = None,
-    B_factors: Shape | None = None,
-    B_controls: Shape | None = None,
-    preferred_times: int | None = None,
-    counts: str = "",
-    dtype: torch.dtype = torch.float64,
-) -> GenerativeModel:
-    """A random model of a given shape. `counts`: "A", "B" or "AB", which have Dirichlet counts."""
-    g = torch.Generator().manual_seed(seed)
-    every = range(len(n_states))
-    A_factors = A_factors or (tuple(every),) * len(n_obs)
-    B_factors = B_factors or tuple((f,) for f in every)
-    B_controls = B_controls or tuple((f,) for f in every)
-    A = tuple(
-        columns(g, o, *(n_states[f] for f in fs), dtype=dtype) for o, fs in zip(n_obs, A_factors, strict=True)
-    )
-    B = tuple(
-        columns(g, n, *(n_states[p] for p in parents), *(n_actions[c] for c in controls), dtype=dtype)
-        for n, parents, controls in zip(n_states, B_factors, B_controls, strict=True)
-    )
-    times = () if preferred_times is None else (preferred_times,)
-    return GenerativeModel(
-        A=A, B=B, C=tuple(torch.randn(*times, o, generator=g, dtype=dtype) for o in n_obs),
-        D=tuple(columns(g, n, dtype=dtype) for n in n_states),
-        A_factors=A_factors, B_factors=B_factors, B_controls=B_controls,
-        pA=tuple(a * 4.0 for a in A) if "A" in counts else None,
-        pB=tuple(b * 3.0 for b in B) if "B" in counts else None,
-    )  # fmt: skip
-
-
-def beliefs(
-    seed: int, n_states: tuple[int, ...], batch: int = 2, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, ...]:
-    """Random beliefs of a batch of agents."""
-    g = torch.Generator().manual_seed(1000 + seed)
-    return tuple(columns(g, n, batch, dtype=dtype).T.contiguous() for n in n_states)
 
 
 def drawn(seed: int) -> Drawn:

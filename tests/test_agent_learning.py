@@ -89,7 +89,6 @@ def test_counts_grow_by_rate_times_what_was_seen_and_fade_by_forgetting() -> Non
 
 
 def test_starts_and_habits_are_learned_too() -> None:
-    # pymdp takes learn_D, learn_E and learn_C and does nothing with them.
     habits = torch.tensor([0.5, 0.25, 0.25], dtype=torch.double)
     model = TWO.model().replace(pE=4 * habits, E=habits)
     qs, q_pi = TWO.beliefs(2), torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]).double()

@@ -13,7 +13,8 @@ from arr_coc.agent.objective import EFE, FEEF, INFORMATION, REWARD, Information
 from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies, policy_posterior
 from arr_coc.agent.policies import all_policies
 from arr_coc.agent.predict import predict_obs, predict_states
-from tests.planning_models import Drawn, beliefs, by_enumeration, drawn, model_of
+from tests.agent_models import beliefs, model_of
+from tests.planning_models import Drawn, by_enumeration, drawn
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 

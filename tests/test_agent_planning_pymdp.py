@@ -14,7 +14,7 @@ from arr_coc.agent.objective import Objective
 from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies
 from arr_coc.agent.policies import all_policies
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
-from tests.planning_models import beliefs, model_of
+from tests.agent_models import beliefs, model_of
 
 pytest.importorskip("pymdp", reason="the oracle is the extra `bench`: inferactively-pymdp")
 import jax

@@ -34,7 +34,7 @@ def action_marginals(
 def joint_action_marginals(
     q_pi: PerPolicy, policies: Policies, n_actions: Sequence[int], step: int = 0
 ) -> Float[Tensor, "batch actions"]:
-    """Probability of every combination of actions at a step of the policies; the last control varies fastest."""
+    """Probability of every combination of actions at a step of the policies, the last control fastest."""
     _check(policies, n_actions)
     return q_pi.new_zeros(len(q_pi), prod(n_actions)).index_add(1, _ravel(policies[:, step], n_actions), q_pi)
 

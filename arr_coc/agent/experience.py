@@ -29,7 +29,8 @@ class Learning:
     when: Literal["step", "end"] = "step"
     """A and B at every step, from what was believed then, or at the end, with hindsight.
 
-    C and E are learned at every step: hindsight adds nothing to what was seen and chosen. D is learned at the end in any case: of the beginning nothing is known but D until more was seen.
+    C and E are learned at every step: hindsight adds nothing to what was seen and chosen. D is learned at the
+    end in any case: of the beginning nothing is known but D until more was seen.
     """
     pairs: Literal["exact", "independent"] = "exact"
     """For B at every step: the joint of two states, or the product of what was believed of each at its time,

@@ -40,8 +40,8 @@ class Retrospective:
     precision: Literal["fixed", "inferred"] = "fixed"
     """inferred: gamma rises when what was seen speaks for policies that were expected, `infer_precision`."""
     beliefs: Literal["filtered", "messages"] = "filtered"
-    """messages: those of `follow_policies`, in which the past is seen in the light of the present and gamma is
-    carried on; F then approximates -ln P(o | pi), and G counts this step too."""
+    """messages: those of `follow_policies`, in which the past is seen in the light of the present and gamma
+    is carried on; F then approximates -ln P(o | pi), and G counts this step too."""
     objective: Objective = EFE
     information: Information = "joint"
     method: Method = "auto"

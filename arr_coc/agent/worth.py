@@ -20,9 +20,9 @@ from arr_coc.agent.planning import Plan, infer_policies
 from arr_coc.agent.sequence import Trajectory
 
 Arithmetic = Literal["exact", "spm"]
-"""spm: with the approximations of SPM, to compare with it digit by digit. States no likelier than exp(-16) are
-left out and exp(-16) is added within logarithms; what is learned of A and D is counted to first order, as
-if outcomes and states were independent."""
+"""spm: with the approximations of SPM, to compare with it digit by digit. States no likelier than exp(-16)
+are left out and exp(-16) is added within logarithms; what is learned of A and D is counted to first order,
+as if outcomes and states were independent."""
 
 SMALL = exp(-16)
 
@@ -75,9 +75,9 @@ class Worth:
             if self.likelihood is not None:
                 G = G + self._of_outcomes(self.likelihood, merged_beliefs(then))
             if self.objective.parameters:
-                G = G - self.objective.parameters * self._about_A(then)
+                G = G - self.objective.parameters * self._about_likelihood(then)
         if self.objective.parameters:
-            G = G - self.objective.parameters * self._about_D(tuple(q[:, 0] for q in qs))
+            G = G - self.objective.parameters * self._about_start(tuple(q[:, 0] for q in qs))
         return G
 
     def _of_outcomes(self, likelihood: Tensor, joint: Float[Tensor, "batch states"]) -> Tensor:
@@ -88,7 +88,7 @@ class Worth:
         negentropy = (seen * (seen + SMALL).log()).sum(1)
         return self.objective.ambiguity * ambiguity + self.objective.entropy * negentropy
 
-    def _about_A(self, qs: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
+    def _about_likelihood(self, qs: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
         batched, total = self.model.batch is not None, torch.zeros_like(qs[0][:, 0])
         axis = 1 if batched else 0
         for a, counts, factors in zip(self.model.A, self.model.pA or (), self.model.A_factors, strict=False):
@@ -100,7 +100,7 @@ class Worth:
                 total = total + (contract(a, factors, qs, batched=batched) * told).sum(-1)
         return total
 
-    def _about_D(self, qs: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
+    def _about_start(self, qs: tuple[Tensor, ...]) -> Float[Tensor, " batch"]:
         total = torch.zeros_like(qs[0][:, 0])
         for q, counts in zip(qs, self.model.pD or (), strict=False):
             if self.arithmetic == "exact":
