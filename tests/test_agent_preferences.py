@@ -37,7 +37,7 @@ def test_learned_preferences_are_the_predictive_distribution_of_what_was_seen() 
 
     learned = update_C(with_counts(), [seen])
 
-    # P(next = o | seen) = evidence(seen and o) / evidence(seen), the marginal likelihoods of a Dirichlet prior.
+    # P(next = o given seen) = evidence(seen and o) / evidence(seen), each under the Dirichlet prior.
     for o in range(4):
         after = [c + (seen == k).sum().item() for k, c in enumerate(COUNTS.tolist())]
         more = [c + (k == o) for k, c in enumerate(after)]
