@@ -20,6 +20,7 @@ NO_GRADIENT = {
     "all_policies": "counts",
     "check_observations": "says yes or no",
     "compiled": "makes a function",
+    "fit_behaviour": "searches",
     "monte_carlo_policies": "draws",
     "named": "translates names",
     "repeated_policies": "counts",

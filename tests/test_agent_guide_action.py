@@ -1,4 +1,4 @@
-"""The guide's policies, numbers and code beside the right ones: what theirs gives, what is true, what ours is.
+"""The guide's policies, numbers and code beside the right ones: what theirs gives, what is true and ours.
 
 The numbers are those of the list in arr_coc.agent.guide. `guide_...` is the guide's formula.
 """

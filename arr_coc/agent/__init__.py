@@ -8,6 +8,7 @@ from arr_coc.agent.action import action_log_prob, action_marginals, joint_action
 from arr_coc.agent.agent import Agent
 from arr_coc.agent.evidence import Observation, check_observations, log_likelihood
 from arr_coc.agent.experience import Learning
+from arr_coc.agent.fit import Fit, fit_behaviour
 from arr_coc.agent.following import Followed, follow_policies, model_average
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.inference import Posterior, free_energy, infer_posterior, infer_states
@@ -50,6 +51,7 @@ __all__ = [
     "Exhaustive",
     "ExpectedFreeEnergy",
     "Filtered",
+    "Fit",
     "Followed",
     "GenerativeModel",
     "Given",
@@ -80,6 +82,7 @@ __all__ = [
     "compiled",
     "expected_free_energy",
     "filter_states",
+    "fit_behaviour",
     "follow_policies",
     "free_energy",
     "independent_pairs",

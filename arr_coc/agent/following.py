@@ -115,7 +115,8 @@ def follow_policies(
             beta, settled, path = found.beta, found.gamma, found.path
         scores = -used[:, None] * G - F
         scores = scores if log_E is None else scores + log_E
-        out.append(Followed(tuple(q.reshape(batch, n, *q.shape[1:]) for q in qs), F, G, scores, settled, path))
+        by_policy = tuple(q.reshape(batch, n, *q.shape[1:]) for q in qs)
+        out.append(Followed(by_policy, F, G, scores, settled, path))
     return tuple(out)
 
 
