@@ -151,3 +151,5 @@ def test_what_does_not_fit_is_named() -> None:
         GenerativeModel(A=one_factor().A, B=one_factor().B, C=COUNTS, pC=-torch.ones(4, dtype=double))
     with pytest.raises(ValueError, match="rates of learning must not be negative"):
         Learning(C=-1.0)
+    with pytest.raises(ValueError, match=r"forgetting must lie in \[0, 1\), got 1.0"):
+        Learning(C=1.0, forgetting=1.0)

@@ -39,6 +39,8 @@ class Learning:
     def __post_init__(self) -> None:
         if min(self.A, self.B, self.C, self.D, self.E) < 0:
             raise ValueError(f"rates of learning must not be negative, got {self}")
+        if not 0 <= self.forgetting < 1:
+            raise ValueError(f"forgetting must lie in [0, 1), got {self.forgetting}")
 
     @property
     def hindsight(self) -> bool:

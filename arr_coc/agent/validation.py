@@ -52,7 +52,7 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         if not bool(c.isfinite().all()):
             at = tuple((~c.isfinite()).nonzero()[0].tolist())
             raise ValueError(
-                f"C[{m}] must be finite, got {c[at].item()} at {list(at)}: give -100 for what shall not be seen"
+                f"C[{m}] must be finite, got {c[at].item()} at {list(at)}: give -100 for what is never wanted"
             )
     fields: dict[str, Any] = {"A": A, "B": B, "C": C, "D": D}
     if given["E"] is not None:
