@@ -59,11 +59,10 @@ def fit_behaviour(
     )
 
     def closure() -> Tensor:
-        optimizer.zero_grad()
         value = loss(found)
         if not bool(value.isfinite()):
             raise ValueError(f"behaviour has no finite likelihood at parameters {found.detach().tolist()}")
-        value.backward()
+        (found.grad,) = torch.autograd.grad(value, found)
         return value
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
