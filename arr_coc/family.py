@@ -86,7 +86,7 @@ class Family:
     """Anything a user should know, shown in the table of families."""
 
 
-FAMILIES: Registry[Family] = Registry("model family")
+FAMILIES: Registry[Family] = Registry("model family", filled_by="arr_coc.adapters")
 """Every supported `config.model_type`."""
-REFUSED: Registry[str] = Registry("model that cannot be pruned")
+REFUSED: Registry[str] = Registry("model that cannot be pruned", filled_by="arr_coc.adapters")
 """`config.model_type` of what cannot be attached to, with the reason."""

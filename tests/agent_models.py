@@ -8,6 +8,8 @@ from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
 
+Shape = tuple[tuple[int, ...], ...]
+
 
 def columns(
     *shape: int, draw: torch.Generator, dtype: torch.dtype = torch.double, peaked: float = 3
@@ -17,44 +19,67 @@ def columns(
     return (x / x.sum(0)).to(dtype)
 
 
+def model_of(
+    seed: int,
+    n_states: tuple[int, ...],
+    n_obs: tuple[int, ...],
+    n_actions: tuple[int, ...],
+    A_factors: Shape | None = None,
+    B_factors: Shape | None = None,
+    B_controls: Shape | None = None,
+    preferred_times: int | None = None,
+    counts: str = "",
+    dtype: torch.dtype = torch.double,
+) -> GenerativeModel:
+    """A random model of a given shape; by default a modality depends on all factors, a factor on a control.
+
+    `counts`: those of "ABD" that have Dirichlet counts. `preferred_times`: rows of preferences over time.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    every = range(len(n_states))
+    A = [
+        columns(o, *(n_states[f] for f in factors), draw=draw, dtype=dtype)
+        for o, factors in zip(n_obs, A_factors or (tuple(every),) * len(n_obs), strict=True)
+    ]
+    own = tuple((f,) for f in every)
+    B = [
+        columns(n, *(n_states[f] for f in parents), *(n_actions[c] for c in controls), draw=draw, dtype=dtype)
+        for n, parents, controls in zip(n_states, B_factors or own, B_controls or own, strict=True)
+    ]
+    D = [columns(n, draw=draw, dtype=dtype) for n in n_states]
+    times = () if preferred_times is None else (preferred_times,)
+    C = [torch.randn(*times, o, generator=draw, dtype=torch.double).to(dtype) for o in n_obs]
+    given = {"A": A, "B": B, "D": D}
+    return GenerativeModel(
+        A=A, B=B, C=C, D=D, A_factors=A_factors, B_factors=B_factors, B_controls=B_controls,
+        **{f"p{name}": [10 * t + 0.5 for t in given[name]] for name in counts},
+    )  # fmt: skip
+
+
+def beliefs(
+    seed: int, n_states: tuple[int, ...], batch: int = 2, dtype: torch.dtype = torch.double
+) -> tuple[Tensor, ...]:
+    """Random beliefs of a batch of agents about each factor."""
+    draw = torch.Generator().manual_seed(3000 + seed)
+    return tuple(columns(n, batch, draw=draw, dtype=dtype).T.contiguous() for n in n_states)
+
+
 @dataclass(frozen=True)
 class World:
-    """Sizes of a random model; by default every modality depends on all factors, a factor on a control."""
+    """Sizes of a random model, as `model_of` takes them."""
 
     states: tuple[int, ...] = (3, 2)
     obs: tuple[int, ...] = (4, 3)
     actions: tuple[int, ...] = (3, 2)
-    A_factors: tuple[tuple[int, ...], ...] | None = None
-    B_factors: tuple[tuple[int, ...], ...] | None = None
-    B_controls: tuple[tuple[int, ...], ...] | None = None
+    A_factors: Shape | None = None
+    B_factors: Shape | None = None
+    B_controls: Shape | None = None
     dtype: torch.dtype = torch.double
 
     def model(self, seed: int = 0) -> GenerativeModel:
         """A model with Dirichlet counts besides its parameters."""
-        draw = torch.Generator().manual_seed(seed)
-        own = tuple((f,) for f in range(len(self.states)))
-        every = (tuple(range(len(self.states))),) * len(self.obs)
-        A, B = [], []
-        for o, factors in zip(self.obs, self.A_factors or every, strict=True):
-            A.append(columns(o, *(self.states[f] for f in factors), draw=draw, dtype=self.dtype))
-        for s, parents, controls in zip(
-            self.states, self.B_factors or own, self.B_controls or own, strict=True
-        ):
-            sizes = [*(self.states[f] for f in parents), *(self.actions[c] for c in controls)]
-            B.append(columns(s, *sizes, draw=draw, dtype=self.dtype))
-        D = [columns(s, draw=draw, dtype=self.dtype) for s in self.states]
-        return GenerativeModel(
-            A=tuple(A),
-            B=tuple(B),
-            C=tuple(torch.randn(o, generator=draw, dtype=torch.double).to(self.dtype) for o in self.obs),
-            D=tuple(D),
-            A_factors=self.A_factors,
-            B_factors=self.B_factors,
-            B_controls=self.B_controls,
-            pA=tuple(10 * a + 0.5 for a in A),
-            pB=tuple(10 * b + 0.5 for b in B),
-            pD=tuple(10 * d + 0.5 for d in D),
-        )
+        links = (self.A_factors, self.B_factors, self.B_controls)
+        return model_of(seed, self.states, self.obs, self.actions, *links, counts="ABD", dtype=self.dtype)
 
     def observations(self, *shape: int, seed: int = 0) -> tuple[Tensor, ...]:
         """Random outcomes for each modality."""
@@ -68,8 +93,7 @@ class World:
 
     def beliefs(self, batch: int, seed: int = 0) -> tuple[Tensor, ...]:
         """Random beliefs about each factor."""
-        draw = torch.Generator().manual_seed(3000 + seed)
-        return tuple(columns(s, batch, draw=draw, dtype=self.dtype).T for s in self.states)
+        return beliefs(seed, self.states, batch, self.dtype)
 
     def with_dtype(self, dtype: torch.dtype) -> "World":
         """The same in another precision."""
@@ -105,9 +129,9 @@ def paths(
             if t == 0:
                 p = p * prior[f][row, s[:, 0, f]]
             else:
-                chosen = [actions[row, t - 1, c].expand(len(s)) for c in model.controls_of[f]]
-                p = p * model.B[f][(s[:, t, f], *(s[:, t - 1, g] for g in model.parents_of[f]), *chosen)]
-        for m, factors in enumerate(model.modality_factors):
+                chosen = [actions[row, t - 1, c].expand(len(s)) for c in model.B_controls[f]]
+                p = p * model.B[f][(s[:, t, f], *(s[:, t - 1, g] for g in model.B_factors[f]), *chosen)]
+        for m, factors in enumerate(model.A_factors):
             if obs[m][row, t] >= 0:
                 p = p * model.A[m][(obs[m][row, t].expand(len(s)), *(s[:, t, f] for f in factors))]
     return s, p

@@ -20,13 +20,15 @@ def table(*shape: int, seed: int) -> Tensor:
 def one_factor(seed: int = 0) -> GenerativeModel:
     """Three states, four outcomes, two actions, and counts for everything."""
     A, B, D = table(4, 3, seed=seed), table(3, 3, 2, seed=seed + 1), table(3, seed=seed + 2)
+    C = torch.tensor([0.0, 1.0, 2.0, 0.5], dtype=double)
     return GenerativeModel(
         A=(A,),
         B=(B,),
-        C=(torch.tensor([0.0, 1.0, 2.0, 0.5], dtype=double),),
+        C=(C,),
         D=(D,),
         pA=(5 * A,),
         pB=(5 * B,),
+        pC=(5 * C.softmax(0),),
         pD=(5 * D,),
         E=torch.full((2,), 0.5, dtype=double),
         pE=torch.full((2,), 5.0, dtype=double),

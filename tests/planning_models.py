@@ -1,5 +1,4 @@
-"""Random models and beliefs for the tests of planning, and G by its definition: enumeration of every
-outcome."""
+"""Models of random shape with policies and beliefs, and G by its definition: enumeration of every outcome."""
 
 import random
 from dataclasses import dataclass
@@ -10,8 +9,7 @@ from torch import Tensor
 
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.policies import all_policies
-
-Shape = tuple[tuple[int, ...], ...]
+from tests.agent_models import beliefs, model_of
 
 
 @dataclass(frozen=True)
@@ -21,55 +19,6 @@ class Drawn:
     model: GenerativeModel
     policies: Tensor
     qs: tuple[Tensor, ...]
-
-
-def columns(generator: torch.Generator, *shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Random distributions along the first axis, no outcome impossible."""
-    x = torch.rand(*shape, generator=generator, dtype=dtype) ** 3 + 1e-3
-    return x / x.sum(0)
-
-
-def model_of(
-    seed: int,
-    n_states: tuple[int, ...],
-    n_obs: tuple[int, ...],
-    n_actions: tuple[int, ...],
-    A_factors: Shape | None = None,
-    B_factors: Shape | None = None,
-    B_controls: Shape | None = None,
-    preferred_times: int | None = None,
-    counts: str = "",
-    dtype: torch.dtype = torch.float64,
-) -> GenerativeModel:
-    """A random model of a given shape. `counts`: "A", "B" or "AB", which have Dirichlet counts."""
-    g = torch.Generator().manual_seed(seed)
-    every = range(len(n_states))
-    A_factors = A_factors or (tuple(every),) * len(n_obs)
-    B_factors = B_factors or tuple((f,) for f in every)
-    B_controls = B_controls or tuple((f,) for f in every)
-    A = tuple(
-        columns(g, o, *(n_states[f] for f in fs), dtype=dtype) for o, fs in zip(n_obs, A_factors, strict=True)
-    )
-    B = tuple(
-        columns(g, n, *(n_states[p] for p in parents), *(n_actions[c] for c in controls), dtype=dtype)
-        for n, parents, controls in zip(n_states, B_factors, B_controls, strict=True)
-    )
-    times = () if preferred_times is None else (preferred_times,)
-    return GenerativeModel(
-        A=A, B=B, C=tuple(torch.randn(*times, o, generator=g, dtype=dtype) for o in n_obs),
-        D=tuple(columns(g, n, dtype=dtype) for n in n_states),
-        A_factors=A_factors, B_factors=B_factors, B_controls=B_controls,
-        pA=tuple(a * 4.0 for a in A) if "A" in counts else None,
-        pB=tuple(b * 3.0 for b in B) if "B" in counts else None,
-    )  # fmt: skip
-
-
-def beliefs(
-    seed: int, n_states: tuple[int, ...], batch: int = 2, dtype: torch.dtype = torch.float64
-) -> tuple[Tensor, ...]:
-    """Random beliefs of a batch of agents."""
-    g = torch.Generator().manual_seed(1000 + seed)
-    return tuple(columns(g, n, batch, dtype=dtype).T.contiguous() for n in n_states)
 
 
 def drawn(seed: int) -> Drawn:
@@ -124,17 +73,17 @@ def _of_policy(
     for t, action in enumerate(policy):
         after = []
         for f in range(model.n_factors):
-            done = (..., *(action[c] for c in model.controls_of[f]))
+            done = (..., *(action[c] for c in model.B_controls[f]))
             p = model.B[f][done]
             if model.pB is not None:
-                total[4] += _expected(_gain(model.pB[f])[done] * p, [q[g] for g in model.parents_of[f]]).sum()
-            after.append(_expected(p, [q[g] for g in model.parents_of[f]]))
+                total[4] += _expected(_gain(model.pB[f])[done] * p, [q[g] for g in model.B_factors[f]]).sum()
+            after.append(_expected(p, [q[g] for g in model.B_factors[f]]))
         q = after
         states = list(combinations(*(range(n) for n in model.n_states)))
         chance = [torch.stack([x[i] for x, i in zip(q, s, strict=True)]).prod() for s in states]
         likelihood = [
             torch.stack([a[(slice(None), *(s[f] for f in fs))] for s in states], 1)
-            for a, fs in zip(model.A, model.modality_factors, strict=True)
+            for a, fs in zip(model.A, model.A_factors, strict=True)
         ]  # of each modality (obs, states)
         weights = torch.stack(chance)
         for m, a in enumerate(likelihood):
@@ -142,7 +91,7 @@ def _of_policy(
             total[0] += (a @ weights) @ torch.log_softmax(c, 0)
             if model.pA is not None:
                 gain = _gain(model.pA[m])
-                of_state = [gain[(slice(None), *(s[f] for f in model.modality_factors[m]))] for s in states]
+                of_state = [gain[(slice(None), *(s[f] for f in model.A_factors[m]))] for s in states]
                 total[3] += ((torch.stack(of_state, 1) * a).sum(0) * weights).sum()
         groups = [list(range(len(likelihood)))] if joint else [[m] for m in range(len(likelihood))]
         for group in groups:

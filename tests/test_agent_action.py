@@ -7,10 +7,16 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from arr_coc.agent.action import Sampling, action_log_prob, action_marginals, sample_action
+from arr_coc.agent.action import (
+    Sampling,
+    action_log_prob,
+    action_marginals,
+    joint_action_marginals,
+    sample_action,
+)
 
 N_ACTIONS = (3, 2)
-samplings = pytest.mark.parametrize("sampling", ["marginal", "full"])
+samplings = pytest.mark.parametrize("sampling", ["marginal", "joint", "full"])
 POLICIES = torch.cartesian_prod(torch.arange(3), torch.arange(2), torch.arange(3)).reshape(18, 3)
 POLICIES = torch.stack([POLICIES[:, :2], torch.stack([POLICIES[:, 2], POLICIES[:, 1]], 1)], dim=1)
 """18 policies of two steps and two control factors; every pair of first actions begins three of them."""
@@ -41,6 +47,27 @@ def test_marginals_of_a_later_step_read_that_step() -> None:
     late = action_marginals(q_pi, POLICIES, N_ACTIONS, step=1)[0]
 
     assert_close(late[0, 2], q_pi[0, POLICIES[:, 1, 0] == 2].sum())
+
+
+def test_joint_marginals_are_sums_over_the_policies_that_begin_with_all_of_an_action() -> None:
+    q_pi = posterior(4)
+
+    joint = joint_action_marginals(q_pi, POLICIES, N_ACTIONS)
+
+    for number, (a, b) in enumerate(torch.cartesian_prod(torch.arange(3), torch.arange(2)).tolist()):
+        begin = (POLICIES[:, 0] == torch.tensor([a, b])).all(1)
+        assert_close(joint[:, number], q_pi[:, begin].sum(1))
+    for control, marginal in enumerate(action_marginals(q_pi, POLICIES, N_ACTIONS)):
+        assert_close(joint.view(4, 3, 2).sum(2 - control), marginal)
+
+
+def test_controls_that_belong_together_are_taken_apart_only_by_marginals() -> None:
+    # Both at 0 is the likeliest combination, but 1 is the likelier action of the second control.
+    policies = torch.tensor([[0, 0], [1, 1], [0, 1]]).reshape(3, 1, 2)
+    q_pi = torch.tensor([[0.4, 0.3, 0.3]])
+
+    assert sample_action(q_pi, policies, (2, 2), sampling="joint").tolist() == [[0, 0]]
+    assert sample_action(q_pi, policies, (2, 2), sampling="marginal").tolist() == [[0, 1]]
 
 
 def test_the_most_probable_policy_need_not_begin_with_the_most_probable_action() -> None:

@@ -21,8 +21,9 @@ CENTRE, LEFT, RIGHT, CUE = range(4)
 double = torch.double
 
 
-@pytest.mark.parametrize("name", ["A", "B", "D", "E"])
+@pytest.mark.parametrize("name", list("ABCDE"))
 def test_every_learning_switch_changes_its_own_part_of_the_model_and_nothing_else(name: str) -> None:
+    # pymdp takes learn_C, learn_D and learn_E and does nothing with them.
     model = one_factor()
     agent = Agent(model, Exhaustive(1), batch=2, learning=Learning(**{name: 1.0}))
 

@@ -47,12 +47,12 @@ def test_certain_states_are_counted_one_by_one(world: World) -> None:
     for row in range(3):
         for t in range(4):
             s = [int(q[row, t].argmax()) for q in qs]
-            for m, factors in enumerate(model.modality_factors):
+            for m, factors in enumerate(model.A_factors):
                 if obs[m][row, t] >= 0:
                     A[m][(int(obs[m][row, t]), *(s[f] for f in factors))] += 1
             for f in range(model.n_factors if t else 0):
-                before = [int(qs[g][row, t - 1].argmax()) for g in model.parents_of[f]]
-                chosen = [int(actions[row, t - 1, c]) for c in model.controls_of[f]]
+                before = [int(qs[g][row, t - 1].argmax()) for g in model.B_factors[f]]
+                chosen = [int(actions[row, t - 1, c]) for c in model.B_controls[f]]
                 B[f][(s[f], *before, *chosen)] += 1
     assert_close(count_outcomes(model, obs, qs), tuple(A))
     assert_close(count_transitions(model, independent_pairs(model, qs), actions), tuple(B))
@@ -89,7 +89,6 @@ def test_counts_grow_by_rate_times_what_was_seen_and_fade_by_forgetting() -> Non
 
 
 def test_starts_and_habits_are_learned_too() -> None:
-    # pymdp takes learn_D, learn_E and learn_C and does nothing with them.
     habits = torch.tensor([0.5, 0.25, 0.25], dtype=torch.double)
     model = TWO.model().replace(pE=4 * habits, E=habits)
     qs, q_pi = TWO.beliefs(2), torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]).double()

@@ -64,6 +64,9 @@ NEGATIVE = torch.tensor([1.5, -0.5])
             {"C": [torch.zeros(4), torch.zeros(4)]},
             "axis 0 of C[1] (outcomes of modality 1) must be 5 long, got 4",
         ),
+        ({"C": [torch.full((4,), -torch.inf), torch.zeros(5)]}, "C[0] must be finite, got -inf at [0]: give"),
+        ({"pE": torch.tensor([1.0, -2.0])}, "pE[0] must hold counts, got -2.0"),
+        ({"pE": torch.ones(2, 3)}, "pE must have 1 axes, got 2: (2, 3)"),
         ({"A_factors": [(0, 1)]}, "A_factors must have 2 entries"),
         ({"A_factors": [(0, 1), (0, 2)]}, "A_factors[1] must be distinct indices below 2, got (0, 2)"),
         (

@@ -1,5 +1,7 @@
 """Expected free energy by its definition and its identities, and the posterior over policies."""
 
+import math
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -13,7 +15,8 @@ from arr_coc.agent.objective import EFE, FEEF, INFORMATION, REWARD, Information
 from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies, policy_posterior
 from arr_coc.agent.policies import all_policies
 from arr_coc.agent.predict import predict_obs, predict_states
-from tests.planning_models import Drawn, beliefs, by_enumeration, drawn, model_of
+from tests.agent_models import beliefs, model_of
+from tests.planning_models import Drawn, by_enumeration, drawn
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 
@@ -140,6 +143,25 @@ def test_novelty_of_a_beta_prior_is_its_closed_form() -> None:
     gain = dirichlet_information(counts, counts / counts.sum())
 
     assert_close(gain, torch.tensor(0.058289428634172746, dtype=torch.float64), **EXACT)
+
+
+def test_novelty_is_the_expected_divergence_of_beliefs_about_a_chance_by_numerical_integration() -> None:
+    x = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
+    a, b = 3.0, 5.0
+
+    def density(a: float, b: float) -> torch.Tensor:
+        log = (a - 1) * x.log() + (b - 1) * (1 - x).log()
+        return (log + math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)).exp()
+
+    before, after = density(a, b), (density(a + 1, b), density(a, b + 1))
+    expected = sum(
+        chance * (posterior * (posterior / before).log()).mean()
+        for chance, posterior in zip((a / (a + b), b / (a + b)), after, strict=True)
+    )
+
+    gain = dirichlet_information(torch.tensor([a, b]).double(), torch.tensor([a, b]).double() / (a + b))
+
+    assert_close(gain, expected, rtol=0.0, atol=1e-9)
 
 
 def test_outcomes_without_a_count_add_no_novelty() -> None:

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from arr_coc.agent.inductive import Intention
 from arr_coc.agent.merge import merged, merged_beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies
 from arr_coc.agent.policies import all_policies
-from tests.planning_models import beliefs, drawn, model_of
+from tests.agent_models import beliefs, model_of
+from tests.planning_models import drawn
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 
@@ -63,6 +65,39 @@ def test_agents_with_models_of_their_own_plan_as_each_would_alone(seed: int) -> 
     for i, model in enumerate((first, second)):
         alone = infer_policies(Plan.of(model, case.policies), tuple(q[i : i + 1] for q in case.qs))
         assert_close(together.G[i : i + 1], alone.G, **EXACT)
+
+
+@pytest.mark.parametrize("own_aims", [True, False])
+@pytest.mark.parametrize("coupled", [True, False])
+def test_agents_with_models_of_their_own_pursue_intentions_as_each_would_alone(
+    own_aims: bool, coupled: bool
+) -> None:
+    parents = ((0, 1), (1,)) if coupled else None
+    models = [model_of(seed, (4, 3), (3, 2), (2, 3), B_factors=parents) for seed in (0, 1, 2)]
+    both = (
+        models[0]
+        .expand(3)
+        .replace(
+            **{
+                name: tuple(map(torch.stack, zip(*(m.tensors()[name] for m in models), strict=True)))
+                for name in models[0].tensors()
+            }
+        )
+    )
+    qs = beliefs(0, (4, 3), batch=3)
+    aims = [(torch.eye(4, dtype=torch.float64)[i], torch.eye(3, dtype=torch.float64)[i]) for i in range(3)]
+    aims = aims if own_aims else aims[:1] * 3
+    stacked = tuple(torch.stack(aim) for aim in zip(*aims, strict=True)) if own_aims else aims[0]
+    plan = Plan.of(both, 2, intention=Intention(stacked, depth=3, threshold=0.3), detail=True)
+
+    together = expected_free_energy(plan, qs)
+
+    assert together.inductive.abs().max() > 0
+    for i, (model, aim) in enumerate(zip(models, aims, strict=True)):
+        alone = Plan.of(model, 2, intention=Intention(aim, depth=3, threshold=0.3), detail=True)
+        told = expected_free_energy(alone, tuple(q[i : i + 1] for q in qs))
+        assert_close(together.inductive[i : i + 1], told.inductive, **EXACT)
+        assert_close(together.G[i : i + 1], told.G, **EXACT)
 
 
 def test_duplicating_a_deterministic_modality_adds_no_information() -> None:

@@ -14,7 +14,7 @@ from arr_coc.agent.objective import Objective
 from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies
 from arr_coc.agent.policies import all_policies
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
-from tests.planning_models import beliefs, model_of
+from tests.agent_models import beliefs, model_of
 
 pytest.importorskip("pymdp", reason="the oracle is the extra `bench`: inferactively-pymdp")
 import jax
@@ -183,9 +183,7 @@ def _total_correlation(model, qs: tuple[Tensor, ...], policies: Tensor) -> Tenso
         for action in policy:
             x = [b[..., action[f]] @ q for f, (b, q) in enumerate(zip(model.B, x, strict=True))]
             names = "abcd"[: len(x)]
-            terms = [
-                f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.modality_factors)
-            ]
+            terms = [f"{'wxyz'[m]}" + "".join(names[f] for f in fs) for m, fs in enumerate(model.A_factors)]
             joint = torch.einsum(",".join([*terms, *names]) + "->" + "wxyz"[: len(terms)], *model.A, *x)
             total = total - torch.special.entr(joint).sum()
             for m, outcomes in enumerate(joint.shape):

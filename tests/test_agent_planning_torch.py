@@ -15,7 +15,8 @@ from arr_coc.agent.planning import Plan, expected_free_energy, infer_policies, p
 from arr_coc.agent.policies import all_policies, repeated_policies, resolve
 from arr_coc.agent.product import product
 from arr_coc.agent.sharing import share
-from tests.planning_models import beliefs, drawn, model_of
+from tests.agent_models import beliefs, model_of
+from tests.planning_models import drawn
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 

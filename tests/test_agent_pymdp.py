@@ -70,7 +70,7 @@ def residual(model: GenerativeModel, obs: Sequence[Tensor], prior: Beliefs, qs: 
     """How far beliefs are from what all factors' updates at once, written out densely, make of them."""
     names = ascii_lowercase[: model.n_factors]
     each, log_l = torch.arange(len(obs[0])), torch.zeros(())
-    for a, o, factors in zip(model.A, obs, model.modality_factors, strict=True):
+    for a, o, factors in zip(model.A, obs, model.A_factors, strict=True):
         shape = [n if f in factors else 1 for f, n in enumerate(model.n_states)]
         log_l = log_l + a[each, o].log().reshape(len(o), *shape)
     log_l = log_l.expand(-1, *model.n_states)

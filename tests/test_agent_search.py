@@ -9,7 +9,7 @@ from arr_coc.agent.merge import joint_likelihood, merged, merged_beliefs
 from arr_coc.agent.objective import REWARD
 from arr_coc.agent.planning import Plan, infer_policies
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
-from tests.planning_models import beliefs, model_of
+from tests.agent_models import beliefs, model_of
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 UNPRUNED = {"least_action": 0.0, "least_branch": 0.0}
@@ -53,13 +53,16 @@ def test_over_one_step_it_is_the_plan_of_one_step() -> None:
 
 
 def test_knowing_what_will_be_seen_is_never_worse_and_here_better_than_a_fixed_sequence() -> None:
-    model, qs = model_of(3, (3,), (3,), (2,)), beliefs(3, (3,))
+    gains = []
+    for seed in range(5):
+        model, qs = model_of(seed, (3,), (3,), (2,)), beliefs(seed, (3,))
+        tree = Tree.of(model, Search(3, REWARD, **UNPRUNED))
 
-    closed = sophisticated_policies(Tree.of(model, Search(3, REWARD, **UNPRUNED)), qs, float("inf")).G.amin(1)
-    fixed = infer_policies(Plan.of(model, 3, REWARD), qs).G.amin(1)
+        closed = sophisticated_policies(tree, qs, float("inf")).G.amin(1)
+        gains.append(infer_policies(Plan.of(model, 3, REWARD), qs).G.amin(1) - closed)
 
-    assert (closed < fixed + 1e-12).all()
-    assert (closed < fixed - 1e-4).any()
+    assert torch.stack(gains).min() > -1e-12
+    assert torch.stack(gains).max() > 1e-3
 
 
 def test_a_row_of_a_batch_is_what_it_is_alone() -> None:

@@ -42,10 +42,10 @@ def test_smoothing_is_the_marginal_of_every_path(world: World) -> None:
     qs = [torch.zeros(TIME, n, dtype=torch.double) for n in model.n_states]
     pairs = [
         torch.zeros(TIME - 1, n, *(model.n_states[g] for g in parents), dtype=torch.double)
-        for n, parents in zip(model.n_states, model.parents_of, strict=True)
+        for n, parents in zip(model.n_states, model.B_factors, strict=True)
     ]
     for t in range(TIME):
-        for f, parents in enumerate(model.parents_of):
+        for f, parents in enumerate(model.B_factors):
             qs[f][t].index_put_((path[:, t, f],), p / evidence, accumulate=True)
             if t:
                 now_and_before = (path[:, t, f], *(path[:, t - 1, g] for g in parents))

@@ -1,8 +1,13 @@
 """A registry says what it has, guesses what a typo meant, and files a name once."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from arr_coc.registry import Registry
+
+GROWN: Registry[str] = Registry("fruit", filled_by="orchard")
 
 
 @pytest.fixture
@@ -43,3 +48,14 @@ def test_the_decorator_files_what_follows_and_hands_it_back() -> None:
     class Screw: ...
 
     assert parts["screw"] is Screw
+
+
+def test_a_registry_asks_its_source_when_it_is_first_looked_into(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "orchard.py").write_text("from tests.test_registry import GROWN; GROWN.add('plum', 'blue')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "orchard", raising=False)
+
+    assert "orchard" not in sys.modules
+    assert dict(GROWN) == {"plum": "blue"}

@@ -4,13 +4,15 @@ Everything is batch first and differentiable. A `GenerativeModel` says what the 
 infer, predict and learn with it, and return what they found.
 """
 
-from arr_coc.agent.action import action_log_prob, action_marginals, sample_action
+from arr_coc.agent.action import action_log_prob, action_marginals, joint_action_marginals, sample_action
 from arr_coc.agent.agent import Agent
 from arr_coc.agent.evidence import Observation, check_observations, log_likelihood
 from arr_coc.agent.experience import Learning
+from arr_coc.agent.fit import Fit, fit_behaviour
+from arr_coc.agent.following import Followed, follow_policies, model_average
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.inference import Posterior, free_energy, infer_posterior, infer_states
-from arr_coc.agent.learning import parameter_divergence, update_A, update_B, update_D, update_E
+from arr_coc.agent.learning import parameter_divergence, update_A, update_B, update_C, update_D, update_E
 from arr_coc.agent.marginal import marginal_messages
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.mcts import monte_carlo_policies
@@ -35,6 +37,7 @@ from arr_coc.agent.rollout import Record, behaviour_log_likelihood, rollout
 from arr_coc.agent.sequence import Filtered, Smoothed, filter_states, independent_pairs, smooth_states
 from arr_coc.agent.sophisticated import Search, Tree, sophisticated_policies
 from arr_coc.agent.window import Window, variational_messages, window_free_energy
+from arr_coc.agent.worth import Worth
 
 __all__ = [
     "EFE",
@@ -48,6 +51,8 @@ __all__ = [
     "Exhaustive",
     "ExpectedFreeEnergy",
     "Filtered",
+    "Fit",
+    "Followed",
     "GenerativeModel",
     "Given",
     "Intention",
@@ -68,6 +73,7 @@ __all__ = [
     "Sophisticated",
     "Tree",
     "Window",
+    "Worth",
     "action_log_prob",
     "action_marginals",
     "all_policies",
@@ -76,15 +82,19 @@ __all__ = [
     "compiled",
     "expected_free_energy",
     "filter_states",
+    "fit_behaviour",
+    "follow_policies",
     "free_energy",
     "independent_pairs",
     "infer_policies",
     "infer_posterior",
     "infer_precision",
     "infer_states",
+    "joint_action_marginals",
     "log_evidence_gain",
     "log_likelihood",
     "marginal_messages",
+    "model_average",
     "monte_carlo_policies",
     "named",
     "parameter_divergence",
@@ -100,6 +110,7 @@ __all__ = [
     "sophisticated_policies",
     "update_A",
     "update_B",
+    "update_C",
     "update_D",
     "update_E",
     "variational_messages",

@@ -1,19 +1,21 @@
 """Action: from a posterior over policies to what is done now, and how probable it was.
 
 `sampling="marginal"` sums the policies that begin with the same action, for every control factor by itself;
-`"full"` takes the first action of one policy. `alpha` is the precision: probabilities are raised to it and
+`"joint"` sums those that begin with the same actions of all control factors, as SPM; `"full"` takes the first
+action of one policy. `alpha` is the precision: probabilities are raised to it and
 normalised again, 1 samples them as they are, and infinity takes the most probable one, the first of equals.
 """
 
 import math
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Sampling = Literal["marginal", "full"]
+Sampling = Literal["marginal", "joint", "full"]
 PerPolicy = Float[Tensor, "batch policies"]
 Policies = Int[Tensor, "policies horizon controls"]
 Precision = float | Float[Tensor, ""] | Float[Tensor, " batch"]
@@ -29,6 +31,14 @@ def action_marginals(
     )
 
 
+def joint_action_marginals(
+    q_pi: PerPolicy, policies: Policies, n_actions: Sequence[int], step: int = 0
+) -> Float[Tensor, "batch actions"]:
+    """Probability of every combination of actions at a step of the policies, the last control fastest."""
+    _check(policies, n_actions)
+    return q_pi.new_zeros(len(q_pi), prod(n_actions)).index_add(1, _ravel(policies[:, step], n_actions), q_pi)
+
+
 def sample_action(
     q_pi: PerPolicy,
     policies: Policies,
@@ -38,10 +48,13 @@ def sample_action(
     sampling: Sampling = "marginal",
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch controls"]:
-    """What each agent does now. Rows and control factors are drawn independently, one after another."""
+    """What each agent does now. Rows are drawn independently; with `marginal` control factors are, too."""
     _check(policies, n_actions)
     if sampling == "full":
         return policies[_draw(q_pi, alpha, generator), 0]
+    if sampling == "joint":
+        drawn = _draw(joint_action_marginals(q_pi, policies, n_actions), alpha, generator)
+        return torch.stack(torch.unravel_index(drawn, tuple(n_actions)), dim=1)
     marginals = action_marginals(q_pi, policies, n_actions)
     return torch.stack([_draw(p, alpha, generator) for p in marginals], dim=1)
 
@@ -70,12 +83,16 @@ def action_log_prob(
         tempered = torch.log_softmax(precision * log_q_pi, dim=1)
         agrees = (policies[:, 0] == action[:, None]).all(2)  # (batch, policies)
         return tempered.masked_fill(~agrees, -torch.inf).logsumexp(1)
+    if sampling == "joint":
+        choices = [(_ravel(policies[:, 0], n_actions), prod(n_actions), _ravel(action, n_actions))]
+    else:
+        choices = [(policies[:, 0, c], n, action[:, c]) for c, n in enumerate(n_actions)]
     total = log_q_pi.new_zeros(len(log_q_pi))
-    for c, n in enumerate(n_actions):
-        marginal = _group_logsumexp(log_q_pi, policies[:, 0, c], n)
+    for first, n, done in choices:
+        marginal = _group_logsumexp(log_q_pi, first, n)
         # An action that no policy has keeps its -inf; zero precision must not turn that into 0 * -inf.
         tempered = torch.where(torch.isneginf(marginal), marginal, precision * _finite(marginal))
-        total = total + torch.log_softmax(tempered, dim=1).gather(1, action[:, c, None])[:, 0]
+        total = total + torch.log_softmax(tempered, dim=1).gather(1, done[:, None])[:, 0]
     return total
 
 
@@ -91,6 +108,14 @@ def check_actions(actions: Int[Tensor, "rows controls"], batch: int, n_actions: 
         raise ValueError(
             f"actions must lie between 0 and {tuple(n - 1 for n in n_actions)}, got {actions.tolist()}"
         )
+
+
+def _ravel(actions: Int[Tensor, "rows controls"], n_actions: Sequence[int]) -> Int[Tensor, " rows"]:
+    """The number of each combination of actions, in the order of counting."""
+    number = actions.new_zeros(len(actions))
+    for c, n in enumerate(n_actions):
+        number = number * n + actions[:, c]
+    return number
 
 
 def _draw(

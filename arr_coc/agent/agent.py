@@ -110,7 +110,7 @@ class Agent:
             )
         self._learned = True
         before = self._past[-1] if self._past else None
-        self._become(learn_step(self.model, self.learning, now, before, self.soft))
+        self._become(learn_step(self.model, self.learning, now, before, self.soft, self.step))
 
     def finish(self) -> None:
         """The episode is over: learn what is learned with hindsight. What comes next is a `reset`."""

@@ -41,7 +41,7 @@ def log_likelihood(
             f"obs must have {model.n_modalities} modalities, got {len(obs)}; None is not observed"
         )
     terms: dict[tuple[int, ...], Tensor] = {}
-    for m, (o, factors) in enumerate(zip(obs, model.modality_factors, strict=True)):
+    for m, (o, factors) in enumerate(zip(obs, model.A_factors, strict=True)):
         if o is None:
             continue
         log = _of_modality(model, m, o, soft)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.agent.evidence import Observation, Soft
-from arr_coc.agent.learning import update_A, update_B, update_D, update_E
+from arr_coc.agent.learning import update_A, update_B, update_C, update_D, update_E
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.sequence import in_time, independent_pairs, smooth_states
@@ -21,6 +21,7 @@ class Learning:
 
     A: float = 0.0
     B: float = 0.0
+    C: float = 0.0
     D: float = 0.0
     E: float = 0.0
     forgetting: float = 0.0
@@ -28,15 +29,18 @@ class Learning:
     when: Literal["step", "end"] = "step"
     """A and B at every step, from what was believed then, or at the end, with hindsight.
 
-    D is learned at the end in any case: of the beginning nothing is known but D until more was seen.
+    C and E are learned at every step: hindsight adds nothing to what was seen and chosen. D is learned at the
+    end in any case: of the beginning nothing is known but D until more was seen.
     """
     pairs: Literal["exact", "independent"] = "exact"
     """For B at every step: the joint of two states, or the product of what was believed of each at its time,
     which is wrong where they depend on each other, but cheap where the joint of all factors is large."""
 
     def __post_init__(self) -> None:
-        if min(self.A, self.B, self.D, self.E) < 0:
+        if min(self.A, self.B, self.C, self.D, self.E) < 0:
             raise ValueError(f"rates of learning must not be negative, got {self}")
+        if not 0 <= self.forgetting < 1:
+            raise ValueError(f"forgetting must lie in [0, 1), got {self.forgetting}")
 
     @property
     def hindsight(self) -> bool:
@@ -45,7 +49,7 @@ class Learning:
 
     def check(self, model: GenerativeModel) -> None:
         """Raise ValueError if the model has no counts of what is to be learned."""
-        for name in ("A", "B", "D", "E"):
+        for name in "ABCDE":
             if getattr(self, name) > 0 and getattr(model, f"p{name}") is None:
                 raise ValueError(f"learning {name} needs counts to start from: give the model p{name}")
 
@@ -69,9 +73,20 @@ class Step:
 
 
 def learn_step(
-    model: GenerativeModel, learning: Learning, now: Step, before: Step | None, soft: Soft = "expected_log"
+    model: GenerativeModel,
+    learning: Learning,
+    now: Step,
+    before: Step | None,
+    soft: Soft = "expected_log",
+    time: int = 0,
 ) -> GenerativeModel:
-    """The model after one more observation, the step that led there, and the policies that chose it."""
+    """The model after one more observation, the step that led there, and the policies that chose it.
+
+    `time`: which step this is, of preferences over time.
+    """
+    if learning.C:
+        shown = along_time([now.obs], soft)
+        model = update_C(model, shown, learning.C, learning.forgetting, first=time)
     if learning.E and before is not None and before.q_pi is not None:
         if model.pE is not None and model.pE.shape[-1] != before.q_pi.shape[1]:
             raise ValueError(

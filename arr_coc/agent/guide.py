@@ -2,7 +2,7 @@
 
 `OURS` says what each name of its sections 2 to 4 and 6 is here. Below, for each formula or listing that the
 guide has wrong: what it has, what is right, and why. q = Q(s|pi), A = P(o|s), Q(o) = A q, P~(o) = prod_m
-softmax(C_m), H an entropy, all in nats. tests/test_agent_guide.py shows it: the guide's number, the right
+softmax(C_m), H an entropy, all in nats. tests/test_agent_guide*.py show it: the guide's number, the right
 one, and ours.
 
 Expected free energy (sections 1, 4, 6)

@@ -1,4 +1,4 @@
-"""Learning: Dirichlet counts of A, B, D and E grow with what was inferred, and the model follows.
+"""Learning: Dirichlet counts of A, B, C, D and E grow with what was inferred, and the model follows.
 
 counts <- (1 - forgetting) counts + rate * (expected number of times), and the parameter is their mean. A
 count of zero is a certainty and stays zero. A model shared by a batch learns from all of it; one for each
@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from arr_coc.agent.evidence import Observation
-from arr_coc.agent.maths import Beliefs, dirichlet_kl, normalised
+from arr_coc.agent.maths import Beliefs, dirichlet_kl, log_stable, normalised
 from arr_coc.agent.model import GenerativeModel, Tensors
 from arr_coc.agent.sequence import Trajectory
 
@@ -54,6 +55,26 @@ def update_B(  # noqa: N802
     return model.replace(pB=pB, B=tuple(normalised(p, _axis(model)) for p in pB))
 
 
+def update_C(  # noqa: N802
+    model: GenerativeModel,
+    obs: Sequence[Observation],
+    rate: float = 1.0,
+    forgetting: float = 0.0,
+    weight: Float[Tensor, "batch time"] | None = None,
+    first: int = 0,
+) -> GenerativeModel:
+    """The model having seen `obs`: what is familiar is preferred, C = ln of the mean of the counts.
+
+    `first`: the row of preferences over time that belongs to the first observation. The rest is as in
+    `update_A`. Raises ValueError if the model has no pC, or no row for an observation. Preference learning
+    as in Sajid et al. 2021, https://arxiv.org/abs/2106.04316.
+    """
+    old = _counts_of(model.pC, "pC")
+    seen = count_preferences(model, obs, weight, first)
+    pC = tuple(_grown(p, s, rate, forgetting) for p, s in zip(old, seen, strict=True))
+    return model.replace(pC=pC, C=tuple(log_stable(normalised(p, -1)) for p in pC))
+
+
 def update_D(  # noqa: N802
     model: GenerativeModel,
     qs: Beliefs,
@@ -88,7 +109,7 @@ def count_outcomes(
 ) -> Tensors:
     """Expected number of times each outcome was seen in each state, in the shapes of A."""
     out = []
-    for a, o, size, factors in zip(model.A, obs, model.n_obs, model.modality_factors, strict=True):
+    for a, o, size, factors in zip(model.A, obs, model.n_obs, model.A_factors, strict=True):
         if o is None:
             out.append(torch.zeros_like(a))
             continue
@@ -103,6 +124,36 @@ def count_outcomes(
     return tuple(out)
 
 
+def count_preferences(
+    model: GenerativeModel,
+    obs: Sequence[Observation],
+    weight: Float[Tensor, "batch time"] | None = None,
+    first: int = 0,
+) -> Tensors:
+    """Number of times each outcome was seen, in the shapes of C: at each time where C is over time."""
+    out = []
+    for m, (c, o) in enumerate(zip(model.C, obs, strict=True)):
+        over_time = c.ndim - (model.batch is not None) == 2
+        if o is None:
+            out.append(torch.zeros_like(c))
+            continue
+        if over_time and first + o.shape[1] > c.shape[-2]:
+            raise ValueError(
+                f"pC[{m}] has {c.shape[-2]} rows over time (axis {c.ndim - 2}) and {o.shape[1]} observations "
+                f"from step {first} take {first + o.shape[1]}"
+            )
+        # A row of the identity for each outcome; that after the last takes what was not observed.
+        each = torch.eye(c.shape[-1] + 1, c.shape[-1], dtype=c.dtype, device=c.device)
+        shown = o if o.is_floating_point() else each[torch.where(o < 0, c.shape[-1], o)]
+        shown = shown if weight is None else shown * weight[:, :, None]
+        shown = shown if over_time else shown.sum(1)
+        shown = shown.sum(0) if model.batch is None else shown
+        if over_time:
+            shown = pad(shown, (0, 0, first, c.shape[-2] - first - shown.shape[-2]))
+        out.append(shown)
+    return tuple(out)
+
+
 def count_transitions(
     model: GenerativeModel,
     pairs: Sequence[Float[Tensor, "batch steps ..."]],
@@ -111,7 +162,7 @@ def count_transitions(
 ) -> Tensors:
     """Expected number of times each transition was made under each action, in the shapes of B."""
     out = []
-    for b, pair, controls in zip(model.B, pairs, model.controls_of, strict=True):
+    for b, pair, controls in zip(model.B, pairs, model.B_controls, strict=True):
         flat = pair.flatten(2) if weight is None else pair.flatten(2) * weight[:, :, None]
         sizes = b.shape[b.ndim - len(controls) :]
         taken, combinations = torch.zeros_like(actions[:, :, 0]), 1

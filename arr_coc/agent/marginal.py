@@ -15,12 +15,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.agent.evidence import Observation, Soft, joint_log, log_likelihood
-from arr_coc.agent.inference import linked, start
+from arr_coc.agent.inference import linked
 from arr_coc.agent.maths import Beliefs, log_stable, normalised
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.predict import transition
 from arr_coc.agent.sequence import Trajectory, in_time
-from arr_coc.agent.window import Window
+from arr_coc.agent.window import Window, begun
 
 PAUSE = exp(-8)
 """Nats. SPM lets a row whose F fell by less in the last sweep sit out the next, if among the first four."""
@@ -58,13 +58,12 @@ def marginal_messages(
     factor depends on other factors' past: use `variational_messages` there.
     """
     own = tuple((f,) for f in range(model.n_factors))
-    if model.parents_of != own:
+    if model.B_factors != own:
         raise ValueError(
             f"marginal messages need factors that depend on their own past only, got B_factors "
-            f"{model.parents_of}: use variational_messages"
+            f"{model.B_factors}: use variational_messages"
         )
-    prior = start(model, len(actions)) if prior is None else prior
-    qs = first_guess(prior, actions.shape[1] + 1) if qs is None else qs
+    prior, qs = begun(model, actions, prior, qs, lambda prior: first_guess(prior, actions.shape[1] + 1))
     messages = _messages(model, obs, actions, prior, soft)
     beliefs = [[q[:, t] for q in qs] for t in range(actions.shape[1] + 1)]
     active = torch.ones_like(prior[0][:, 0], dtype=torch.bool)

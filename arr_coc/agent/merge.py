@@ -34,16 +34,14 @@ def merged(model: GenerativeModel) -> GenerativeModel:
             f"{states} joint states and {actions} actions are too many for exact joint transitions"
         )
     every = torch.cartesian_prod(*(torch.arange(n) for n in model.n_states)).view(states, -1).to(model.device)
-    A = tuple(
-        _by_joint_state(a, factors, every) for a, factors in zip(model.A, model.modality_factors, strict=True)
-    )
+    A = tuple(_by_joint_state(a, factors, every) for a, factors in zip(model.A, model.A_factors, strict=True))
     slices = []
     for action in all_policies(model.n_actions, 1)[:, 0].tolist():
         moves = model.A[0].new_ones(1, states)
         for f, b in enumerate(model.B):
-            done: list[Any] = [..., *(action[c] for c in model.controls_of[f])]
+            done: list[Any] = [..., *(action[c] for c in model.B_controls[f])]
             b = b[tuple(done)]
-            given = _by_joint_state(b, model.parents_of[f], every)
+            given = _by_joint_state(b, model.B_factors[f], every)
             moves = (moves[:, None] * given).flatten(0, 1)
         slices.append(moves)
     D = merged_beliefs(tuple(d[None] for d in model.D))[0]

@@ -40,8 +40,10 @@ class GenerativeModel:
     B_controls: Indices
     """Which controls drive a factor; () is uncontrolled. Default: factor f by control f."""
     pA: Tensors | None
-    """Dirichlet counts of A, in its shape; likewise pB, pD and pE."""
+    """Dirichlet counts of A, in its shape; likewise pB, pC, pD and pE. Those of C are over outcomes, its last
+    axis: C is the logarithm of their mean once it was learned."""
     pB: Tensors | None
+    pC: Tensors | None
     pD: Tensors | None
     pE: Float[Tensor, "..."] | None
     _kept: dict[str, Any] = field(init=False, repr=False)
@@ -58,10 +60,12 @@ class GenerativeModel:
         B_controls: Sequence[Sequence[int]] | None = None,
         pA: Tensor | Sequence[Tensor] | None = None,
         pB: Tensor | Sequence[Tensor] | None = None,
+        pC: Tensor | Sequence[Tensor] | None = None,
         pD: Tensor | Sequence[Tensor] | None = None,
         pE: Tensor | None = None,
     ) -> None:
-        given = {"A": A, "B": B, "C": C, "D": D, "E": E, "pA": pA, "pB": pB, "pD": pD, "pE": pE}
+        given = {"A": A, "B": B, "C": C, "D": D, "E": E}
+        given |= {"pA": pA, "pB": pB, "pC": pC, "pD": pD, "pE": pE}
         links = {"A_factors": A_factors, "B_factors": B_factors, "B_controls": B_controls}
         for name, value in checked(given | links).items():
             object.__setattr__(self, name, value)
@@ -102,24 +106,9 @@ class GenerativeModel:
     def n_actions(self) -> tuple[int, ...]:
         """Actions of each control."""
         sizes: dict[int, int] = {}
-        for b, controls in zip(self.B, self.controls_of, strict=True):
+        for b, controls in zip(self.B, self.B_controls, strict=True):
             sizes |= zip(controls, b.shape[b.ndim - len(controls) :], strict=True)
         return tuple(sizes[c] for c in range(len(sizes)))
-
-    @property
-    def modality_factors(self) -> Indices:
-        """`A_factors`, the default filled in."""
-        return self.A_factors
-
-    @property
-    def parents_of(self) -> Indices:
-        """`B_factors`, the default filled in."""
-        return self.B_factors
-
-    @property
-    def controls_of(self) -> Indices:
-        """`B_controls`, the default filled in."""
-        return self.B_controls
 
     @property
     def dtype(self) -> torch.dtype:
@@ -182,5 +171,5 @@ class GenerativeModel:
         return made
 
 
-TENSOR_FIELDS: Sequence[str] = ("A", "B", "C", "D", "E", "pA", "pB", "pD", "pE")
+TENSOR_FIELDS: Sequence[str] = ("A", "B", "C", "D", "E", "pA", "pB", "pC", "pD", "pE")
 """The fields that hold tensors."""

@@ -24,6 +24,16 @@ def dirichlet_information(
     return (p * gain * possible).sum(0)
 
 
+def expanded_information(counts: Float[Tensor, "*axes"], dim: int = 0) -> Float[Tensor, "*axes"]:
+    """What each outcome along `dim` is expected to tell, to first order: (1 / a - 1 / a_0) / 2, in nats.
+
+    As SPM's spm_wnorm. Its mean over outcomes overstates `dirichlet_information` where counts are small.
+    """
+    possible = counts > 0
+    a = counts.where(possible, counts.new_ones(()))
+    return (1 / a - 1 / (a * possible).sum(dim, keepdim=True)) / 2 * possible
+
+
 def likelihood_information(model: GenerativeModel, m: int) -> Tensor:
     """For each state of the modality's factors, what an outcome tells of A: (*states)."""
     assert model.pA is not None
@@ -39,5 +49,5 @@ def transition_information(model: GenerativeModel, f: int) -> Float[Tensor, "act
     """
     assert model.pB is not None
     gain = dirichlet_information(model.pB[f], model.B[f])
-    previous = prod(gain.shape[: len(model.parents_of[f])])
+    previous = prod(gain.shape[: len(model.B_factors[f])])
     return gain.reshape(previous, -1).T

@@ -4,7 +4,7 @@ plan = Plan.of(model, policies=3)                    # once: what policies share
 q_pi, G = infer_policies(plan, qs, gamma=16.0)       # at every step
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from arr_coc.agent.inductive import Intention, inductive_cost, reachability
-from arr_coc.agent.maths import Beliefs
+from arr_coc.agent.maths import Beliefs, log_exact
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, ExpectedFreeEnergy, Information, Objective
 from arr_coc.agent.policies import Policies, PolicyTensor, resolve
@@ -76,13 +76,11 @@ class Plan:
         given = resolve(model, policies)
         if model.E is not None and model.E.shape[-1] != len(given):
             raise ValueError(f"E is a prior over {model.E.shape[-1]} policies, but there are {len(given)}")
-        if intention is not None and model.batch is not None:
-            raise ValueError("an intention needs a model that all agents share")
         layout = lay_out(model, given.shape[1], objective, information, detail)
         extra = [(f, True) for f in range(model.n_factors) if model.pB is not None and objective.parameters]
         extra += [(f, False) for f in range(model.n_factors) if intention is not None]
         found = share(
-            given, model.n_actions, model.parents_of, model.controls_of, layout.sets, extra, model.n_states
+            given, model.n_actions, model.B_factors, model.B_controls, layout.sets, extra, model.n_states
         )
         prefixes: Prefixes = moved(found, model.device)
         owners = {f: [s for s in layout.sets if f in s] for f in range(model.n_factors)}
@@ -93,12 +91,12 @@ class Plan:
             and intention is None
             and owners[factors[0]] == [factors]
             and factors[0] not in prefixes.passive
-            and model.parents_of[factors[0]] == factors
+            and model.B_factors[factors[0]] == factors
             and prefixes.transitions[-1][factors[0]].is_full
         )
         outcomes = tuple(columns(model, layout, s, objective) for s in range(len(layout.sets)))
         program = Program(
-            prefixes, layout, model.parents_of, model.n_states, outcomes,
+            prefixes, layout, model.B_factors, model.n_states, outcomes,
             objective.entropy, objective.inductive, chunk,
         )  # fmt: skip
 
@@ -107,7 +105,7 @@ class Plan:
 
         tables = tabulate(model) if model.batch is None else _each(model, tabulate)
         reachable = () if intention is None else reachability(model, intention)
-        log_E = None if model.E is None else _log(model.E)
+        log_E = None if model.E is None else log_exact(model.E)
         return cls(model, given, objective, information, intention, time, program, tables, reachable, log_E)
 
 
@@ -121,8 +119,7 @@ def infer_policies(
     """q_pi = softmax(ln E - gamma G - F), the minimiser of KL[Q || E] + gamma E_Q G + E_Q F.
 
     `qs`: beliefs now. `gamma`: precision over policies, one or one for each agent. `F`: free energy of each
-    policy's
-    past, where policies have one. `policies`: if a model is given instead of a plan.
+    policy's past in nats, where policies have one. `policies`: if a model is given instead of a plan.
     """
     if isinstance(plan, GenerativeModel):
         plan = Plan.of(plan, policies)
@@ -172,23 +169,18 @@ def _values(plan: Plan, qs: Beliefs) -> Tensor:
     for f, (q, n) in enumerate(zip(qs, plan.model.n_states, strict=True)):
         if q.ndim != 2 or q.shape[1] != n:
             raise ValueError(f"qs[{f}] must be (batch, {n}), got {tuple(q.shape)}")
-    if plan.model.batch is None:
-        costs: Sequence[Tensor] = ()
-        if plan.intention is not None:
-            costs = inductive_cost(plan.reachable, qs, plan.intention.epsilon)
-        return evaluate(plan.program, plan.tables, qs, costs)
-    if len(qs[0]) != plan.model.batch:
+    if plan.model.batch not in (None, len(qs[0])):
         raise ValueError(f"the model is of {plan.model.batch} agents, but qs of {len(qs[0])}")
+    costs: tuple[Tensor, ...] = ()
+    if plan.intention is not None:
+        costs = inductive_cost(plan.reachable, qs, plan.intention.epsilon)
+    if plan.model.batch is None:
+        return evaluate(plan.program, plan.tables, qs, costs)
 
-    def one(tables: Tables, q: tuple[Tensor, ...]) -> Tensor:
-        return evaluate(plan.program, tables, tuple(x[None] for x in q))[0]
+    def one(tables: Tables, q: tuple[Tensor, ...], cost: tuple[Tensor, ...]) -> Tensor:
+        return evaluate(plan.program, tables, [x[None] for x in q], [x[None] for x in cost])[0]
 
-    return torch.func.vmap(one)(plan.tables, tuple(qs))
-
-
-def _log(E: Tensor) -> Tensor:
-    """ln E, -inf where a policy is ruled out, without a gradient there."""
-    return E.masked_fill(E <= 0, 1.0).log().masked_fill(E <= 0, -torch.inf)
+    return torch.func.vmap(one)(plan.tables, tuple(qs), costs)
 
 
 def _each(model: GenerativeModel, make: Callable[[GenerativeModel], Tables]) -> Tables:

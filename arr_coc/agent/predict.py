@@ -20,7 +20,7 @@ def predict_states(model: GenerativeModel, qs: Beliefs, action: Int[Tensor, "bat
         if controls or model.batch is not None
         else contract(b, parents, qs)
         for f, (b, parents, controls) in enumerate(
-            zip(model.B, model.parents_of, model.controls_of, strict=True)
+            zip(model.B, model.B_factors, model.B_controls, strict=True)
         )
     )
 
@@ -29,7 +29,7 @@ def predict_obs(model: GenerativeModel, qs: Beliefs) -> tuple[Float[Tensor, "bat
     """P(o_m) of each modality, for states distributed as `qs`."""
     return tuple(
         contract(a, factors, qs, batched=model.batch is not None)
-        for a, factors in zip(model.A, model.modality_factors, strict=True)
+        for a, factors in zip(model.A, model.A_factors, strict=True)
     )
 
 
@@ -37,7 +37,7 @@ def transition(
     model: GenerativeModel, factor: int, action: Int[Tensor, "batch controls"]
 ) -> Float[Tensor, "batch ..."]:
     """B of one factor under the action taken: (batch, next states, *previous states)."""
-    b, controls = model.B[factor], model.controls_of[factor]
+    b, controls = model.B[factor], model.B_controls[factor]
     if not controls:
         return b if model.batch is not None else b.expand(len(action), *b.shape)
     of_control = b.ndim - len(controls)

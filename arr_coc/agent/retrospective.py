@@ -2,9 +2,9 @@
 
     q_pi = softmax(ln E - gamma G - F),   F(pi) = -ln P(o_1, ..., o_t | pi),   G(pi) of what is left
 
-A policy is a plan for the whole episode, kept or dropped but not extended; beliefs are filtered for each of
-the distinct pasts that policies have. As in Friston et al. 2017, https://doi.org/10.1162/NECO_a_00912, but
-filtered where messages are passed there.
+A policy is a plan for the whole episode, kept or dropped but not extended. Beliefs are filtered for each of
+the distinct pasts that policies have, and what remains is planned from there; or messages are passed over the
+whole episode for every policy, as in Friston et al. 2017, https://doi.org/10.1162/NECO_a_00912.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,14 @@ from torch import Tensor
 
 from arr_coc.agent.evidence import Soft
 from arr_coc.agent.experience import Step, along_time
+from arr_coc.agent.following import follow_policies
 from arr_coc.agent.inference import Method
+from arr_coc.agent.maths import log_exact
 from arr_coc.agent.model import GenerativeModel
 from arr_coc.agent.objective import EFE, Information, Objective
 from arr_coc.agent.planner import Judge, Outlook
 from arr_coc.agent.planning import Plan, infer_policies
-from arr_coc.agent.policies import Policies, resolve
+from arr_coc.agent.policies import Policies, PolicyTensor, resolve
 from arr_coc.agent.precision import infer_precision
 from arr_coc.agent.sequence import filter_states
 
@@ -37,9 +39,13 @@ class Retrospective:
     """Precision, or what it is expected to be before it is inferred."""
     precision: Literal["fixed", "inferred"] = "fixed"
     """inferred: gamma rises when what was seen speaks for policies that were expected, `infer_precision`."""
+    beliefs: Literal["filtered", "messages"] = "filtered"
+    """messages: those of `follow_policies`, in which the past is seen in the light of the present and gamma
+    is carried on; F then approximates -ln P(o | pi), and G counts this step too."""
     objective: Objective = EFE
     information: Information = "joint"
     method: Method = "auto"
+    """How states are inferred when filtered, see `infer_posterior`."""
     soft: Soft = "expected_log"
     looks_back: ClassVar[bool] = True
 
@@ -50,7 +56,9 @@ class Retrospective:
             raise ValueError(f"policies of {policies.shape[1]} steps are over at step {time}: reset()")
         if model.E is not None and model.E.shape[-1] != len(policies):
             raise ValueError(f"E is a prior over {model.E.shape[-1]} policies, but there are {len(policies)}")
-        log_E = None if model.E is None else model.E.log()
+        if self.beliefs == "messages":
+            return self._followed(model, policies, time)
+        log_E = None if model.E is None else log_exact(model.E)
         pasts, past_of = _distinct(policies[:, :time])
         futures, future_of = _distinct(policies[:, time:])
         each = model.replace(E=None, pE=None)
@@ -72,6 +80,19 @@ class Retrospective:
             scores = self._gamma(G, F, log_E)[:, None] * -G - F
             scores = scores if log_E is None else scores + log_E
             return Outlook(policies[:, time:], torch.softmax(scores, dim=1), G, scores)
+
+        return judge
+
+    def _followed(self, model: GenerativeModel, policies: PolicyTensor, time: int) -> Judge:
+        def judge(steps: Sequence[Step]) -> Outlook:
+            seen = along_time([step.obs for step in steps], self.soft)
+            if all(o is None for o in seen):
+                seen[0] = torch.full((len(steps[-1].qs[0]), len(steps)), -1, device=model.device)
+            *_, now = follow_policies(
+                model, seen, policies, self.gamma, self.precision, self.objective, self.information,
+                soft=self.soft,
+            )  # fmt: skip
+            return Outlook(policies[:, time:], now.q_pi, now.G, now.log_q_pi)
 
         return judge
 

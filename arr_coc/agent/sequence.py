@@ -131,11 +131,11 @@ def joint_transition(
     batch = next(names)
     after, before = [next(names) for _ in range(n)], [next(names) for _ in range(n)]
     terms = [
-        batch + after[f] + "".join(before[g] for g in parents) for f, parents in enumerate(model.parents_of)
+        batch + after[f] + "".join(before[g] for g in parents) for f, parents in enumerate(model.B_factors)
     ]
     moves = [transition(model, f, action) for f in range(n)]
     # A factor that is nobody's parent still has its axis.
-    unused = [g for g in range(n) if not any(g in parents for parents in model.parents_of)]
+    unused = [g for g in range(n) if not any(g in parents for parents in model.B_factors)]
     terms += [before[g] for g in unused]
     moves += [model.D[g].new_ones(model.n_states[g]) for g in unused]
     joint: Tensor = torch.einsum(f"{','.join(terms)}->{batch}{''.join(after)}{''.join(before)}", *moves)
@@ -151,7 +151,7 @@ def in_time(steps: Sequence[Beliefs]) -> Trajectory:
 def independent_pairs(model: GenerativeModel, qs: Trajectory) -> tuple[Float[Tensor, "batch steps ..."], ...]:
     """For each factor the joint of its next state and its parents' previous ones, as if independent."""
     out = []
-    for f, parents in enumerate(model.parents_of):
+    for f, parents in enumerate(model.B_factors):
         pair = qs[f][:, 1:]
         for g in parents:
             pair = pair[..., None] * qs[g][:, :-1].reshape(*pair.shape[:2], *[1] * (pair.ndim - 2), -1)
@@ -175,7 +175,7 @@ def _pair_marginals(
         joint = marginal.new_empty(len(marginal), 0, marginal.shape[2], marginal.shape[2])
     joint = joint.view(*joint.shape[:2], *model.n_states, *model.n_states)
     out = []
-    for f, parents in enumerate(model.parents_of):
+    for f, parents in enumerate(model.B_factors):
         gone = [2 + g for g in range(n) if g != f] + [2 + n + g for g in range(n) if g not in parents]
         pair = joint.sum(gone) if gone else joint
         order = sorted(parents)

@@ -56,7 +56,7 @@ def lay_out(model: GenerativeModel, horizon: int, objective: Objective, informat
             detail: bool) -> Layout:  # fmt: skip
     """Group modalities by their factors. `joint`: those that share a factor have one joint outcome."""
     groups: list[tuple[set[int], list[int]]] = []
-    for m, factors in enumerate(model.modality_factors):
+    for m, factors in enumerate(model.A_factors):
         joined = (set(factors), [m])
         if information == "joint" and (objective.entropy or detail):
             for other in [g for g in groups if g[0] & joined[0]]:
@@ -75,7 +75,7 @@ def make_tables(model: GenerativeModel, prefixes: Prefixes, layout: Layout, obje
     """The tables of a model without a batch axis."""
     transition, slices, powers, outcome, fused, novelty = {}, {}, {}, {}, {}, {}
     for f, b in enumerate(model.B):
-        k = len(model.parents_of[f])
+        k = len(model.B_factors[f])
         moves = b.reshape(len(b), prod(b.shape[1 : 1 + k]), -1).permute(
             2, 0, 1
         )  # (actions, states, previous)
@@ -123,14 +123,14 @@ def _outcomes(model: GenerativeModel, layout: Layout, s: int, order: tuple[int, 
                 f"{LARGEST} entries: take information='per_modality'"
             )
         for m in cluster:
-            a = _aligned(model.A[m], model.modality_factors[m], order)  # (obs, *states or 1)
+            a = _aligned(model.A[m], model.A_factors[m], order)  # (obs, *states or 1)
             joint = (joint.unsqueeze(1) * a).flatten(0, 1)
             ambiguity = ambiguity + entropy(a, 0)
             c = torch.log_softmax(_preference(model.C[m], m, horizon, time, layout.over_time), -1)
             utility = utility + torch.tensordot(c, a, ([1], [0]))
             if model.pA is not None and objective.parameters:
                 gain = likelihood_information(model, m)[None]
-                novelty = novelty + _aligned(gain, model.modality_factors[m], order)[0]
+                novelty = novelty + _aligned(gain, model.A_factors[m], order)[0]
         columns.append(joint.expand(-1, *sizes))
     if layout.detail:
         linear = [ambiguity[None], novelty[None], utility]

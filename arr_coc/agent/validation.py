@@ -49,15 +49,21 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         if c.ndim - len(lead) not in (1, 2) or c.shape[: len(lead)] != lead:
             raise ValueError(f"C[{m}] must be {_lead_names(lead)}(obs,) or (time, obs), got {tuple(c.shape)}")
         _check_axes(f"C[{m}]", c, c.ndim - 1, [(f"outcomes of modality {m}", A[m].shape[len(lead)])])
+        if not bool(c.isfinite().all()):
+            at = tuple((~c.isfinite()).nonzero()[0].tolist())
+            raise ValueError(
+                f"C[{m}] must be finite, got {c[at].item()} at {list(at)}: give -100 for what is never wanted"
+            )
     fields: dict[str, Any] = {"A": A, "B": B, "C": C, "D": D}
     if given["E"] is not None:
         _check_tensors({"E": (given["E"],)})
         _check_lead("E", given["E"], lead, len(lead) + 1)
         _check_columns("E", given["E"], len(lead))
-    for name in ("A", "B", "D"):
+    for name in ("A", "B", "C", "D"):
         fields[f"p{name}"] = _checked_counts(f"p{name}", given[f"p{name}"], name, fields[name])
-    if given["pE"] is not None and given["E"] is not None:
-        _checked_counts("pE", (given["pE"],), "E", (given["E"],))
+    if given["pE"] is not None:
+        _checked_counts("pE", (given["pE"],), "E", (given["pE"] if given["E"] is None else given["E"],))
+        _check_lead("pE", given["pE"], lead, len(lead) + 1)
     every = [t for value in fields.values() if value is not None for t in value]
     kinds = {(t.dtype, t.device) for t in [*every, *(given[e] for e in ("E", "pE") if given[e] is not None)]}
     if len(kinds) > 1:

@@ -4,7 +4,7 @@ All steps of the window are inferred together, under actions that are given: tho
 (then policies are the batch, and observations to come are -1). `smooth_states` is the exact counterpart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,8 +45,7 @@ def variational_messages(
     One node a factor and step, visited in order of time from beliefs `qs` (default: `predicted`), so F falls
     at every update and stays above -ln p(o_1, ..., o_T). The rest is as in `filter_states`.
     """
-    prior = start(model, len(actions)) if prior is None else prior
-    qs = predicted(model, actions, prior) if qs is None else qs
+    prior, qs = begun(model, actions, prior, qs, lambda prior: predicted(model, actions, prior))
     terms, nodes = unrolled(model, obs, actions, prior, soft)
     beliefs = ascend(terms, nodes, _as_nodes(qs), iterations, tolerance)
     complexity, accuracy = complexity_and_accuracy(terms, beliefs, nodes)
@@ -67,6 +66,18 @@ def window_free_energy(
     terms, nodes = unrolled(model, obs, actions, prior, soft)
     complexity, accuracy = complexity_and_accuracy(terms, _as_nodes(qs), nodes)
     return complexity - accuracy
+
+
+def begun(
+    model: GenerativeModel,
+    actions: Int[Tensor, "batch steps controls"],
+    prior: Beliefs | None,
+    qs: Trajectory | None,
+    guess: Callable[[Beliefs], Trajectory],
+) -> tuple[Beliefs, Trajectory]:
+    """What a scheme starts from: the prior and the beliefs given; where none are, D and what it guesses."""
+    prior = start(model, len(actions)) if prior is None else prior
+    return prior, guess(prior) if qs is None else qs
 
 
 def predicted(
@@ -97,7 +108,7 @@ def unrolled(
         for t in range(steps + 1)
     ]
     for t in range(steps):
-        for f, parents in enumerate(model.parents_of):
+        for f, parents in enumerate(model.B_factors):
             order = sorted(range(len(parents)), key=parents.__getitem__)
             log = log_stable(transition(model, f, actions[:, t])).permute(0, *(2 + i for i in order), 1)
             terms.append(Term((*(t * n + parents[i] for i in order), (t + 1) * n + f), log))

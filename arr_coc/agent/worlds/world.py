@@ -86,7 +86,7 @@ class World(ABC):
             self._draw(
                 self._column(b, [self.states[:, f] for f in parents] + [actions[:, c] for c in controls])
             )
-            for b, parents, controls in zip(truth.B, truth.parents_of, truth.controls_of, strict=True)
+            for b, parents, controls in zip(truth.B, truth.B_factors, truth.B_controls, strict=True)
         ]
         self.states = torch.stack(moved, dim=1)
         return self._look()
@@ -102,7 +102,7 @@ class World(ABC):
         truth = self.process
         return tuple(
             self._draw(self._column(a, [self.states[:, f] for f in factors]))
-            for a, factors in zip(truth.A, truth.modality_factors, strict=True)
+            for a, factors in zip(truth.A, truth.A_factors, strict=True)
         )
 
     def _column(self, table: Tensor, at: Sequence[Int[Tensor, " batch"]]) -> Float[Tensor, "batch outcomes"]:
