@@ -14,6 +14,7 @@ from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
 from arr_coc.eval.tasks import Item, Task
+from arr_coc.eval.tasks.task import looked_at
 
 Setting = tuple[Method, Budget]
 MOST_IN_A_ROW = 20
@@ -36,13 +37,16 @@ class Asker:
         The whole batch is asked also if a part of it is missing: a model may answer differently in other
         company by a rounding error, and a run that was interrupted must end like one that was not.
         """
-        shown = [item for item in batch if not item.fault]
+        seen = False
         prepared: dict[tuple[str, ...], Prompt] = {}
         for setting in self.config.settings():
             method, budget = setting
             missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
             if not missing:
                 continue
+            if not seen:  # what is done needs no pictures
+                batch, seen = [item if item.fault else looked_at(item) for item in batch], True
+            shown = [item for item in batch if not item.fault]
             found = [self._unanswered(setting, i, f"item: {i.fault}") for i in batch if i.fault]
             if any(item.id in missing for item in shown):
                 found += self._asked(setting, shown, prepared)

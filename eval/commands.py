@@ -98,6 +98,9 @@ def evaluate(
     data: Annotated[
         str | None, Option(help="The task's rows: folder, .parquet, .jsonl, or `sample`.")
     ] = None,
+    task_option: Annotated[
+        list[str] | None, Option(help="Of the task: n_frames=16; may be given several times.")
+    ] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
     budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
     limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
@@ -123,7 +126,7 @@ def evaluate(
     from arr_coc.eval.terminal import evaluate_with_progress, show
 
     given: dict[str, Any] = {
-        "model": model, "task": task, "methods": _listed(methods), "budgets": _listed(budgets),
+        "model": model, "task": task, "task_options": task_option or None, "methods": _listed(methods), "budgets": _listed(budgets),
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,

@@ -78,6 +78,7 @@ def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: 
         (["ask", "gone.png", "what is this?"], "no picture at gone.png"),
         (["eval", "--name", "../up"], "name must be letters"),
         (["eval", "--task", "pope", "--data", "gone"], "gone"),
+        (["eval", "--task", "videomme", "--task-option", "frames=2"], "known: n_frames (int)"),
         (["compare", "gone", "gone"], "no samples in gone"),
         (["leaderboard", "gone"], "no evaluation below gone"),
         (["cite", "efee"], "did you mean 'efe'?"),
@@ -131,6 +132,7 @@ def test_list_names_what_there_is(run) -> None:  # type: ignore[no-untyped-def]
 
     assert code == 0
     assert all(name in out for name in ("scene_vqa", "efe", "divprune", "top_k", "qwen3_vl"))
+    assert "--task-option n_frames=8" in " ".join(out.split())
 
 
 def test_cite_gives_the_source(run) -> None:  # type: ignore[no-untyped-def]

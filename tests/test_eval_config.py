@@ -36,7 +36,10 @@ def test_a_setting_that_makes_no_sense_is_said_at_once(settings: dict[str, Any],
 
 
 def test_the_file_beside_the_results_gives_the_same_configuration_again(tmp_path: Path) -> None:
-    config = RunConfig(methods=("efe+ln_n",), budgets=(0.25, 64), limit=5, out=str(tmp_path))
+    config = RunConfig(
+        task="mvbench", task_options=("n_frames=4",), methods=("efe+ln_n",), budgets=(0.25, 64), limit=5,
+        out=str(tmp_path),
+    )  # fmt: skip
 
     claim(config, "weights")
 

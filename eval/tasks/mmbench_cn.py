@@ -37,11 +37,10 @@ class MMBenchCN(Benchmark):
         texts = [row[letter] for letter in "ABCD"]
         options = [str(text) for text in texts if text is not None and str(text) != "nan"]
         hint = row["hint"] if str(row["hint"]) != "nan" else None
-        image = self.picture(row["image"])
         return Item(
             id=str(row["index"]),
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"], options=options, hint=hint),
             gold=Choice(row["answer"], tuple(options)).text,
             kind=row["L2-category"],
