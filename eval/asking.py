@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -13,7 +13,7 @@ from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.tasks import Item, Task
+from arr_coc.eval.tasks import Item
 from arr_coc.eval.tasks.task import looked_at
 
 Setting = tuple[Method, Budget]
@@ -21,15 +21,31 @@ MOST_IN_A_ROW = 20
 """So many model errors one after the other are no longer the items' fault."""
 
 
+@runtime_checkable
+class Rules(Protocol):
+    """What the asker has to know of a task."""
+
+    @property
+    def max_new_tokens(self) -> int: ...
+    def score(self, answer: str, gold: str) -> float: ...
+
+
 @dataclass
 class Asker:
     """Asks, and remembers how large a batch the memory took and how often a setting failed in a row."""
 
     config: RunConfig
-    task: Task
+    task: Rules
     loaded: Loaded
+    only: tuple[Setting, ...] = ()
+    """Instead of every setting of the configuration, with its references."""
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Sequence[Setting]:
+        """What is asked about every item, in order."""
+        return self.only or self.config.settings()
 
     def answered(self, batch: list[Item], done: set[Key]) -> Iterator[list[Sample]]:
         """What is missing of a batch, one list a setting. The pictures are prepared and encoded once for all.
@@ -39,7 +55,7 @@ class Asker:
         """
         seen = False
         prepared: dict[tuple[str, ...], Prompt] = {}
-        for setting in self.config.settings():
+        for setting in self.settings:
             method, budget = setting
             missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
             if not missing:
@@ -92,8 +108,7 @@ class Asker:
         """With what any of the settings needs of the vision tower, so that it runs once."""
         if not self.config.share_vision:
             return inputs
-        settings = self.config.settings()
-        taps = {tap for method, budget in settings for tap in method.needs(budget, self.config.seed)}
+        taps = {tap for method, budget in self.settings for tap in method.needs(budget, self.config.seed)}
         return encoded(self.loaded, inputs, taps)
 
     def _failure(self, setting: Setting, item: Item, at_fault: str, error: Exception) -> Sample:

@@ -9,7 +9,7 @@ from typer import Argument, Exit, Option, Typer
 
 from arr_coc.eval.bench_commands import efficiency, kills, sweep
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.reading_commands import compare, leaderboard
+from arr_coc.eval.reading_commands import compare, export, leaderboard
 
 console = Console(markup=False)
 """What users and models say is text: a bracket in it is a bracket."""
@@ -28,6 +28,7 @@ bench.command()(efficiency)
 bench.command()(kills)
 app.command()(compare)
 app.command()(leaderboard)
+app.command()(export)
 
 FAILED = 3
 """Exit code of an evaluation that was finished, but for answers that failed."""
@@ -126,7 +127,8 @@ def evaluate(
     from arr_coc.eval.terminal import evaluate_with_progress, show
 
     given: dict[str, Any] = {
-        "model": model, "task": task, "task_options": task_option or None, "methods": _listed(methods), "budgets": _listed(budgets),
+        "model": model, "task": task, "task_options": tuple(task_option or ()) or None,
+        "methods": _listed(methods), "budgets": _listed(budgets),
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,

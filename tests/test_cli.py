@@ -53,6 +53,7 @@ def picture(tmp_path: Path) -> Path:
         ["cite"],
         ["compare"],
         ["leaderboard"],
+        ["export"],
         ["bench", "sweep"],
         ["bench", "efficiency"],
         ["bench", "kills"],
@@ -80,6 +81,8 @@ def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: 
         (["eval", "--task", "pope", "--data", "gone"], "gone"),
         (["eval", "--task", "videomme", "--task-option", "frames=2"], "known: n_frames (int)"),
         (["compare", "gone", "gone"], "no samples in gone"),
+        (["export", "gone", "out.parquet"], "no samples in gone"),
+        (["export", "gone", "out.xlsx"], "give a file of .parquet"),
         (["leaderboard", "gone"], "no evaluation below gone"),
         (["cite", "efee"], "did you mean 'efe'?"),
     ],
@@ -209,8 +212,10 @@ def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:
 
     compared, table, _ = run("compare", tmp_path / "stride", tmp_path / "random", "--markdown")
     ranked, board, _ = run("leaderboard", tmp_path)
+    exported, _, _ = run("export", tmp_path / "stride", tmp_path / "stride.parquet")
 
-    assert (compared, ranked) == (0, 0)
+    assert (compared, ranked, exported) == (0, 0, 0)
+    assert (tmp_path / "stride.parquet").exists()
     assert "| `stride` | `random` | 16 |" in table
     assert board.count("scene_vqa") == 6
 
