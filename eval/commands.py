@@ -104,7 +104,9 @@ def evaluate(
     ] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
     budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
-    limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
+    limit: Annotated[
+        int | None, Option(min=0, help="The first so many items, by default 300; 0: all of them.")
+    ] = None,
     split: Annotated[str | None, Option(help="Part of the task's items.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Items in one call.")] = None,
     seed: Annotated[int | None, Option(help="Of the random control and of the bootstrap.")] = None,
@@ -115,7 +117,8 @@ def evaluate(
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     out: Annotated[
-        str | None, Option(help="Folder of the results. The same command goes on where it was.")
+        str | None,
+        Option(help="Folder of the results; runs/TASK by default. The same command goes on there."),
     ] = None,
     name: Annotated[str | None, Option(help="Of the run: a folder of its own in --out.")] = None,
     examples: Annotated[int | None, Option(min=0, help="Wins and losses that are drawn.")] = None,
@@ -135,7 +138,10 @@ def evaluate(
         "name": name, "data": data, "examples": examples,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
-    run = RunConfig(**(settings | {key: value for key, value in given.items() if value is not None}))
+    settings |= {key: value for key, value in given.items() if value is not None}
+    if settings.get("limit") == 0:
+        settings["limit"] = None
+    run = RunConfig(**settings)
     results = evaluate_with_progress(run, fresh, console, retry)
     if results is None:
         console.print("this process is done; the last one of the others writes the results")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.method import BLIND, FULL, ORIGINAL, Budget, Method, parse_budget
-from arr_coc.eval.tasks import Task
+from arr_coc.eval.tasks import TASKS, Task
 from arr_coc.eval.tasks.task import open_task
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -51,8 +51,8 @@ class RunConfig:
     device: str = "cpu"
     """cpu, cuda, cuda:1, mps ...; `auto` spreads a model over all that there is."""
     dtype: str = "float32"
-    out: str = "./runs/scene_vqa"
-    """Folder of the results."""
+    out: str = ""
+    """Folder of the results; empty: `runs` and the name of the task."""
     name: str = ""
     """Of the run: a folder of its own in `out`, as `arr-coc leaderboard` reads them."""
 
@@ -92,8 +92,10 @@ class RunConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the results are."""
-        return Path(self.out) / self.name
+        """Where the results are. Raises KeyError where it would be named after a task that there is not."""
+        if not self.out:
+            TASKS[self.task]
+        return Path(self.out or f"runs/{self.task}") / self.name
 
     def parsed(self) -> list[Method]:
         """The methods with the switches that apply to all. Raises ValueError for an unreadable one."""

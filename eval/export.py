@@ -12,7 +12,7 @@ from arr_coc.eval.folder import read_yaml
 from arr_coc.eval.journal import everything
 from arr_coc.eval.samples import Sample
 
-KINDS = {str: "string", int: "int64", float: "float64", float | None: "float64"}
+KINDS: dict[Any, str] = {str: "string", int: "int64", float: "float64", float | None: "float64"}
 """What a field of a sample is in a table. A budget, which may be a count or a ratio, is its text: `0.11`."""
 IN_A_FOLDER = "test-00000-of-00001.parquet"
 """So that `datasets.load_dataset(folder)` finds a split called test."""
@@ -24,7 +24,7 @@ def table(model: str, samples: Sequence[Sample]) -> Any:
     need("datasets")
     import datasets
 
-    kinds = {"model": "string"} | {field.name: KINDS.get(field.type, "string") for field in fields(Sample)}  # type: ignore[call-overload]
+    kinds = {"model": "string"} | {field.name: KINDS.get(field.type, "string") for field in fields(Sample)}
     features = datasets.Features({name: datasets.Value(kind) for name, kind in kinds.items()})
     rows = [{"model": model} | asdict(sample) | {"budget": str(sample.budget)} for sample in samples]
     return datasets.Dataset.from_list(rows, features=features)

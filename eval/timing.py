@@ -15,7 +15,7 @@ from arr_coc.parts import parts_of
 
 @dataclass
 class Prefill:
-    """What the hooks saw in the first call of the language model with a cache; filled while the block runs."""
+    """What the hooks saw in the first call of the language model with a cache; filled while it runs."""
 
     ms: float = 0.0
     """From the first thing that happens when it is called, selection included, to its output."""

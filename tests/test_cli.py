@@ -204,6 +204,15 @@ def test_a_configuration_file_is_overruled_by_options(run, shipped, tmp_path: Pa
     assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 3  # blind, full, stride
 
 
+def test_all_items_are_asked_without_a_limit(run, shipped, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    words = ["--task", "pope", "--data", "sample", "--methods", "full", "--budgets", "1.0", "--examples", 0]
+
+    code, _, _ = run("eval", *words, "--limit", 0, "--out", tmp_path)
+
+    assert code == 0
+    assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 2 * 10  # blind and full
+
+
 def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     for method in ("stride", "random"):
         words = ["--methods", method, "--budgets", "16", "--limit", 3, "--examples", 0]

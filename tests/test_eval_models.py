@@ -85,7 +85,9 @@ def test_what_cannot_be_pruned_is_refused_before_weights_are_read(
 def test_a_type_that_nobody_declared_is_evaluated_like_a_declared_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = RunConfig(model=str(folder()), methods=("efe",), budgets=(16,), limit=3, batch_size=3, examples=0)
+    config = RunConfig(
+        model=str(folder()), methods=("efe",), budgets=(16,), limit=3, batch_size=3, examples=0
+    )
     evaluate(replace(config, out=str(tmp_path / "declared")))
     monkeypatch.delitem(FAMILIES._parts, "llava")
 

@@ -1,6 +1,6 @@
 """Rows of the benchmarks that let one choose: one function a benchmark, called with a number."""
 
-from drawing import MOST, Row, colours, lettered, png, thing
+from arr_coc.eval.tasks.samples.drawing import MOST, Row, colours, lettered, png, thing
 
 
 def scienceqa_img(n: int) -> Row:

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import choices
-import words
 from datasets import Dataset, Features, Image, List, Value, disable_progress_bars
-from drawing import Row, colours, film, png
+
+from arr_coc.eval.tasks.samples import choices, words
+from arr_coc.eval.tasks.samples.drawing import Row, colours, film, png
 
 TABLES = (
     words.vqav2,

@@ -1,6 +1,6 @@
 """Rows of the benchmarks that want an answer in words: one function a benchmark, called with a number."""
 
-from drawing import SIZE, Row, boxes, people, png, thing
+from arr_coc.eval.tasks.samples.drawing import SIZE, Row, boxes, people, png, thing
 
 
 def vqav2(n: int) -> Row:
