@@ -17,6 +17,8 @@ from arr_coc.eval.tasks import Item
 from arr_coc.eval.tasks.task import looked_at
 
 Setting = tuple[Method, Budget]
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
+"""What allocators say that raise a RuntimeError: of the CPU, of MPS, of cuBLAS and cuDNN."""
 MOST_IN_A_ROW = 20
 """So many model errors one after the other are no longer the items' fault."""
 
@@ -163,9 +165,9 @@ def _said(error: Exception) -> str:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error).lower()
-    )
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 def _free() -> None:

@@ -2,7 +2,7 @@
 
     lmms-eval --model arr_coc --model_args pretrained=...,scorer=efe,budget=0.11 --tasks ...
 
-It is found it by the entry point `lmms_eval.models`. The tasks of lmms-eval word the questions and score the answers.
+It is found by the entry point `lmms_eval.models`. The tasks of lmms-eval word the questions and score.
 """
 
 from collections.abc import Sequence

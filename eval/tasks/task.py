@@ -139,9 +139,10 @@ def open_task(name: str, data: str | None = None, family: str = "", options: Seq
 
 
 def option_kinds(name: str) -> dict[str, Any]:
-    """What else than data and family a task lets one set, and the kind of its value."""
+    """What else than data and family a task lets one set, and the kind of its value: a number or a text."""
     part: Any = TASKS[name]
-    return {field.name: field.type for field in fields(part) if field.name not in _PLACES}
+    own = [field for field in fields(part) if field.name not in _PLACES]
+    return {field.name: field.type for field in own if field.type in (int, float, str)}
 
 
 def options_of(name: str, options: Sequence[str]) -> dict[str, Any]:
