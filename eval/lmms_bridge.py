@@ -51,11 +51,17 @@ class ArrCoc(lmms):
         self._bridge = Bridge.built(
             pretrained, scorer, budget, dtype, seed, n_frames, device, min(size, max_batch_size or size)
         )
+        self._device = torch.device(self._bridge.loaded.model.device)
 
     @property
     def device(self) -> torch.device:
         """Where lmms-eval puts what processes tell each other."""
-        return torch.device(self._bridge.loaded.model.device)
+        return self._device
+
+    def clean(self) -> None:
+        """Let go of the model when everything is answered, to make room for a judge."""
+        del self._bridge
+        super().clean()
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
         """Answers in the order of the requests. One that failed is empty, and why is logged."""

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from datasets import Dataset, Features, Value
 from datasets import Image as Picture
 from PIL import Image, ImageFile
@@ -146,6 +148,15 @@ def test_what_would_be_ignored_in_silence_is_refused(
 ) -> None:
     with pytest.raises(error, match=message):
         model.generate_until([asked])
+
+
+def test_the_model_makes_room_when_everything_is_answered(model: Any) -> None:
+    weights = weakref.ref(model._bridge.loaded.model)
+
+    model.clean()
+
+    assert weights() is None
+    assert model.device == torch.device("cpu")
 
 
 def test_what_is_not_supported_says_what_to_take_instead(model: Any) -> None:
