@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -13,11 +13,23 @@ from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.tasks import Item, Task
+from arr_coc.eval.tasks import Item
+from arr_coc.eval.tasks.task import looked_at
 
 Setting = tuple[Method, Budget]
+NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
+"""What allocators say that raise a RuntimeError: of the CPU, of MPS, of cuBLAS and cuDNN."""
 MOST_IN_A_ROW = 20
 """So many model errors one after the other are no longer the items' fault."""
+
+
+@runtime_checkable
+class Rules(Protocol):
+    """What the asker has to know of a task."""
+
+    @property
+    def max_new_tokens(self) -> int: ...
+    def score(self, answer: str, gold: str) -> float: ...
 
 
 @dataclass
@@ -25,10 +37,17 @@ class Asker:
     """Asks, and remembers how large a batch the memory took and how often a setting failed in a row."""
 
     config: RunConfig
-    task: Task
+    task: Rules
     loaded: Loaded
+    only: tuple[Setting, ...] = ()
+    """Instead of every setting of the configuration, with its references."""
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Sequence[Setting]:
+        """What is asked about every item, in order."""
+        return self.only or self.config.settings()
 
     def answered(self, batch: list[Item], done: set[Key]) -> Iterator[list[Sample]]:
         """What is missing of a batch, one list a setting. The pictures are prepared and encoded once for all.
@@ -36,13 +55,16 @@ class Asker:
         The whole batch is asked also if a part of it is missing: a model may answer differently in other
         company by a rounding error, and a run that was interrupted must end like one that was not.
         """
-        shown = [item for item in batch if not item.fault]
+        seen = False
         prepared: dict[tuple[str, ...], Prompt] = {}
-        for setting in self.config.settings():
+        for setting in self.settings:
             method, budget = setting
             missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
             if not missing:
                 continue
+            if not seen:  # what is done needs no pictures
+                batch, seen = [item if item.fault else looked_at(item) for item in batch], True
+            shown = [item for item in batch if not item.fault]
             found = [self._unanswered(setting, i, f"item: {i.fault}") for i in batch if i.fault]
             if any(item.id in missing for item in shown):
                 found += self._asked(setting, shown, prepared)
@@ -88,8 +110,7 @@ class Asker:
         """With what any of the settings needs of the vision tower, so that it runs once."""
         if not self.config.share_vision:
             return inputs
-        settings = self.config.settings()
-        taps = {tap for method, budget in settings for tap in method.needs(budget, self.config.seed)}
+        taps = {tap for method, budget in self.settings for tap in method.needs(budget, self.config.seed)}
         return encoded(self.loaded, inputs, taps)
 
     def _failure(self, setting: Setting, item: Item, at_fault: str, error: Exception) -> Sample:
@@ -144,9 +165,9 @@ def _said(error: Exception) -> str:
 
 
 def _out_of_memory(error: Exception) -> bool:
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "not enough memory" in str(error).lower()
-    )
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 def _free() -> None:

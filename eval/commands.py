@@ -9,7 +9,7 @@ from typer import Argument, Exit, Option, Typer
 
 from arr_coc.eval.bench_commands import efficiency, kills, sweep
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.reading_commands import compare, leaderboard
+from arr_coc.eval.reading_commands import compare, export, leaderboard
 
 console = Console(markup=False)
 """What users and models say is text: a bracket in it is a bracket."""
@@ -28,6 +28,7 @@ bench.command()(efficiency)
 bench.command()(kills)
 app.command()(compare)
 app.command()(leaderboard)
+app.command()(export)
 
 FAILED = 3
 """Exit code of an evaluation that was finished, but for answers that failed."""
@@ -98,9 +99,14 @@ def evaluate(
     data: Annotated[
         str | None, Option(help="The task's rows: folder, .parquet, .jsonl, or `sample`.")
     ] = None,
+    task_option: Annotated[
+        list[str] | None, Option(help="Of the task: n_frames=16; may be given several times.")
+    ] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
     budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
-    limit: Annotated[int | None, Option(min=1, help="The first so many items.")] = None,
+    limit: Annotated[
+        int | None, Option(min=0, help="The first so many items, by default 300; 0: all of them.")
+    ] = None,
     split: Annotated[str | None, Option(help="Part of the task's items.")] = None,
     batch_size: Annotated[int | None, Option(min=1, help="Items in one call.")] = None,
     seed: Annotated[int | None, Option(help="Of the random control and of the bootstrap.")] = None,
@@ -111,7 +117,8 @@ def evaluate(
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     out: Annotated[
-        str | None, Option(help="Folder of the results. The same command goes on where it was.")
+        str | None,
+        Option(help="Folder of the results; runs/TASK by default. The same command goes on there."),
     ] = None,
     name: Annotated[str | None, Option(help="Of the run: a folder of its own in --out.")] = None,
     examples: Annotated[int | None, Option(min=0, help="Wins and losses that are drawn.")] = None,
@@ -123,14 +130,18 @@ def evaluate(
     from arr_coc.eval.terminal import evaluate_with_progress, show
 
     given: dict[str, Any] = {
-        "model": model, "task": task, "methods": _listed(methods), "budgets": _listed(budgets),
+        "model": model, "task": task, "task_options": tuple(task_option or ()) or None,
+        "methods": _listed(methods), "budgets": _listed(budgets),
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,
         "name": name, "data": data, "examples": examples,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
-    run = RunConfig(**(settings | {key: value for key, value in given.items() if value is not None}))
+    settings |= {key: value for key, value in given.items() if value is not None}
+    if settings.get("limit") == 0:
+        settings["limit"] = None
+    run = RunConfig(**settings)
     results = evaluate_with_progress(run, fresh, console, retry)
     if results is None:
         console.print("this process is done; the last one of the others writes the results")

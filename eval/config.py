@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.method import BLIND, FULL, ORIGINAL, Budget, Method, parse_budget
-from arr_coc.eval.tasks import Task
+from arr_coc.eval.tasks import TASKS, Task
+from arr_coc.eval.tasks.task import open_task
 
 DTYPES = ("float32", "bfloat16", "float16")
 _EXAMPLE = {"methods": "efe,divprune", "budgets": "0.33,0.11"}
@@ -23,6 +24,8 @@ class RunConfig:
     """What is asked; `arr-coc list` names them."""
     data: str | None = None
     """Folder, .parquet or .jsonl file of the task's schema; `sample`: ten shipped rows; None: the hub."""
+    task_options: tuple[str, ...] = ()
+    """What else the task lets one set, each as `n_frames=16`; `arr-coc list` names them."""
     methods: tuple[str, ...] = ("efe", "divprune", "seed", "random", "stride")
     """Scorers, with switches: `efe`, `divprune+ln_n`, `efe+merge+ln_n`."""
     budgets: tuple[Budget, ...] = (1.0, 0.33, 0.22, 0.11, 0.05)
@@ -48,13 +51,14 @@ class RunConfig:
     device: str = "cpu"
     """cpu, cuda, cuda:1, mps ...; `auto` spreads a model over all that there is."""
     dtype: str = "float32"
-    out: str = "./runs/scene_vqa"
-    """Folder of the results."""
+    out: str = ""
+    """Folder of the results; empty: `runs` and the name of the task."""
     name: str = ""
     """Of the run: a folder of its own in `out`, as `arr-coc leaderboard` reads them."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "methods", tuple(str(method) for method in self.methods))
+        for name in ("methods", "task_options"):
+            object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         object.__setattr__(self, "budgets", tuple(parse_budget(budget) for budget in self.budgets))
         for name in ("methods", "budgets"):
             values = getattr(self, name)
@@ -78,14 +82,20 @@ class RunConfig:
         for method, budget in self.settings():
             method.allocator(budget, self.seed)  # says what cannot be built
 
+    def opened(self, family: str = "") -> Task:
+        """The task, with questions worded for a family of models. Raises as `open_task` does."""
+        return open_task(self.task, self.data, family, self.task_options)
+
     def split_of(self, task: Task) -> str:
         """The part of the task's items that is meant."""
         return self.split or task.splits[0]
 
     @property
     def folder(self) -> Path:
-        """Where the results are."""
-        return Path(self.out) / self.name
+        """Where the results are. Raises KeyError where it would be named after a task that there is not."""
+        if not self.out:
+            TASKS[self.task]
+        return Path(self.out or f"runs/{self.task}") / self.name
 
     def parsed(self) -> list[Method]:
         """The methods with the switches that apply to all. Raises ValueError for an unreadable one."""

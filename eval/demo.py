@@ -11,7 +11,6 @@ from arr_coc.eval.models import load
 from arr_coc.eval.report import report
 from arr_coc.eval.samples import read
 from arr_coc.eval.tasks import Item
-from arr_coc.eval.tasks.task import open_task
 
 SHOWN, BUDGET = 3, 0.11
 BESIDES = ("seed", "efe")
@@ -19,7 +18,7 @@ BESIDES = ("seed", "efe")
 
 def run_demo(config: RunConfig, results: dict[str, Any]) -> list[Path]:
     """Draw kept_0.png .. kept_2.png into the folder of a finished evaluation, and into its report."""
-    task = open_task(config.task, config.data)
+    task = config.opened()
     loaded = load(config.model, config.device, config.dtype)
     folder = config.folder
     settings: list[tuple[Method, Budget]] = [(Method.parse(name), BUDGET) for name in BESIDES]

@@ -22,6 +22,9 @@ def markdown(results: dict[str, Any]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     if results["paired"]:
         lines += ["", *paired_lines(results["paired"])]
+        lines += ["", f"p (Holm) takes all {len(results['paired'])} comparisons of the table into account."]
+    if len(rows[0]["by_kind"]) > 1:
+        lines += ["", *_kinds(rows)]
     failed = results["failures"]
     if failed["reasons"]:
         lines += ["", f"{failed['items']} items could not be asked, {failed['answers']} answers failed."]
@@ -42,6 +45,18 @@ def paired_lines(pairs: list[dict[str, Any]]) -> list[str]:
             for p in pairs
         ),
     ]
+
+
+def _kinds(rows: list[dict[str, Any]]) -> list[str]:
+    """Accuracy in % of each kind of question."""
+    kinds = sorted({kind for row in rows for kind in row["by_kind"]})
+    header = ["method", "budget", *map(_code, kinds)]
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    for row in rows:
+        found = row["by_kind"]
+        cells = [percent(found[kind]["accuracy"]) if kind in found else "" for kind in kinds]
+        lines.append("| " + " | ".join([_code(row["method"]), str(row["budget"]), *cells]) + " |")
+    return lines
 
 
 def percent(share: float | None) -> str:

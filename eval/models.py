@@ -12,7 +12,8 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.nano import MODELS
-from arr_coc.family import FAMILIES
+from arr_coc.family import FAMILIES, REFUSED
+from arr_coc.parts import parts_of
 
 _HOLDS = "the folder must hold config.json, processor files and safetensors weights"
 _GIVES = "it is not in the cache, and the hub has none such, asks for a login, or cannot be reached"
@@ -56,7 +57,8 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
 
     The device `auto` spreads the layers over all accelerators, and what they do not hold over the memory.
 
-    Raises KeyError for an unknown name or family, FileNotFoundError where nothing can be loaded from it.
+    Raises KeyError for an unknown name, FileNotFoundError where nothing can be loaded from it, and ValueError
+    for a model that cannot be pruned. A model type that nobody declared is loaded if it has the usual parts.
     """
     source = source_of(name)
     place = None if device == "auto" else _device(device)
@@ -67,7 +69,7 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     safe = {"trust_remote_code": False, "local_files_only": local}
     try:
         config = AutoConfig.from_pretrained(source, **safe)
-        FAMILIES[config.model_type]  # before any weights are fetched
+        _check_parts(config)  # before any weights are fetched
         processor = AutoProcessor.from_pretrained(source, **safe)
         model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=getattr(torch, dtype), use_safetensors=True, **spread, **safe
@@ -88,6 +90,24 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     return Loaded(model.eval() if place is None else model.eval().to(place), processor)
+
+
+def _check_parts(config: Any) -> None:
+    """Raises ValueError for a model that has not the parts which `attached` hooks."""
+    kind = config.model_type
+    if kind in FAMILIES:
+        return
+    if kind in REFUSED:
+        raise ValueError(f"a model of type {kind!r} cannot be pruned here: {REFUSED[kind]}")
+    try:
+        with torch.device("meta"):  # modules without weights
+            bare = AutoModelForImageTextToText.from_config(config)
+    except ValueError as error:
+        raise ValueError(
+            f"a model of type {kind!r} takes no pictures with its questions, says transformers: "
+            f"choose another one. Known: {', '.join(FAMILIES)}"
+        ) from error
+    parts_of(bare)
 
 
 def _device(name: str) -> torch.device:

@@ -13,6 +13,7 @@ import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.method import SWITCHES
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.tasks import TASKS
+from arr_coc.eval.tasks.task import option_kinds
 from arr_coc.family import FAMILIES
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
@@ -22,7 +23,7 @@ from arr_coc.select import SELECTORS
 def show_parts(console: Console) -> None:
     """One table a registry."""
     _table(console, "models (--model)", ((name, str(folder)) for name, folder in MODELS.items()))
-    _table(console, "tasks (--task)", ((name, _first(TASKS[name])) for name in TASKS))
+    _table(console, "tasks (--task)", ((name, _first(TASKS[name]) + _options(name)) for name in TASKS))
     switches = ", ".join(f"+{switch}" for switch in SWITCHES)
     _table(console, f"methods (--methods), each with {switches}", ((n, _about(SCORERS[n])) for n in SCORERS))
     _table(console, "selectors", ((name, _first(SELECTORS[name])) for name in SELECTORS))
@@ -47,6 +48,12 @@ def _table(console: Console, title: str, lines: Iterable[tuple[str, str]]) -> No
 def _about(part: type) -> str:
     """What the file of a part is for."""
     return inspect.getdoc(sys.modules[part.__module__]) or ""
+
+
+def _options(task: str) -> str:
+    """What `--task-option` may set, with its default."""
+    part: Any = TASKS[task]
+    return "".join(f"; --task-option {key}={getattr(part, key) or '...'}" for key in option_kinds(task))
 
 
 def _first(part: Any) -> str:

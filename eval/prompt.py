@@ -14,7 +14,7 @@ from arr_coc.encode import Encoded
 from arr_coc.encode import encoded as encode
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.tasks.task import MARK
-from arr_coc.family import FAMILIES
+from arr_coc.parts import parts_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def prompt(loaded: Loaded, pictures: Sequence[Sequence[Image.Image]], questions:
         if isinstance(value, Tensor)
     }
     visual = torch.zeros_like(inputs["input_ids"], dtype=torch.bool)
-    family = FAMILIES[model.config.model_type]
+    family = parts_of(model).family
     for modality in family.modalities:
         visual |= inputs["input_ids"] == getattr(model.config, modality.token_id)
     return Prompt(inputs, visual, inputs["attention_mask"].bool(), _grids(family, model, inputs, visual))

@@ -1,4 +1,4 @@
-"""`arr-coc compare` and `arr-coc leaderboard`: read evaluations that are done."""
+"""`arr-coc compare`, `leaderboard` and `export`: read evaluations that are done."""
 
 from pathlib import Path
 from typing import Annotated
@@ -91,3 +91,13 @@ def leaderboard(
         console.print(table)
     for reason in unreadable:
         console.print(f"left out: {reason}", style="bold red", soft_wrap=True)
+
+
+def export(
+    folder: Annotated[Path, Argument(help="Folder of an evaluation.")],
+    out: Annotated[Path, Argument(help="A .parquet, .jsonl or .csv file, or a folder for load_dataset.")],
+) -> None:
+    """Every answer as a row of a table, for `datasets`, pandas or a spreadsheet."""
+    from arr_coc.eval.export import export as write
+
+    console.print(f"written: {write(folder, out)}", soft_wrap=True)

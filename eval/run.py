@@ -22,7 +22,6 @@ from arr_coc.eval.report import report
 from arr_coc.eval.samples import Sample
 from arr_coc.eval.table import failures, grouped, paired, rows
 from arr_coc.eval.tasks import Task
-from arr_coc.eval.tasks.task import open_task
 
 DONE_BEFORE = "done before"
 """What progress is told of answers that an earlier run gave."""
@@ -32,7 +31,7 @@ Progress = Callable[[int, str], None]
 
 def total(config: RunConfig, rank: Rank | None = None) -> int:
     """How many answers an evaluation consists of; with a rank, the share of one process."""
-    task = open_task(config.task, config.data)
+    task = config.opened()
     n_items = task.count(config.split_of(task), config.limit)
     if rank is not None:
         each = enumerate(sizes(n_items, config.batch_size))
@@ -53,7 +52,7 @@ def evaluate(
     expected = total(config)  # an impossible limit is said before a model is loaded
     prepare(config.folder)
     loaded = load(config.model, rank.device(config.device), config.dtype)
-    task = open_task(config.task, config.data, loaded.model.config.model_type)
+    task = config.opened(loaded.model.config.model_type)
     folder = claim(config, loaded.weights)
     with journal(folder, rank) as record:
         done = {sample.key for sample in everything(folder) if not (retry and sample.error)}

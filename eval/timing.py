@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -15,13 +15,13 @@ from arr_coc.parts import parts_of
 
 @dataclass
 class Prefill:
-    """What the hooks saw in the first call of the language model; it is filled while the block runs."""
+    """What the hooks saw in the first call of the language model with a cache; filled while it runs."""
 
     ms: float = 0.0
     """From the first thing that happens when it is called, selection included, to its output."""
     kv_bytes: int = 0
     """Bytes of keys and values in the cache right after."""
-    _started: list[float] = field(default_factory=list)
+    _started: float = 0.0
 
 
 def decoder(model: Any) -> nn.Module:
@@ -34,7 +34,7 @@ def decoder(model: Any) -> nn.Module:
 
 @contextmanager
 def timed_prefill(model: Any) -> Iterator[Prefill]:
-    """Time the first call of the language model in the block; enter it inside of `attached`.
+    """Time the first call of the language model that fills a cache; enter it inside of `attached`.
 
     Then the hooks here stand outside of those of `attached`: first in, last out.
     """
@@ -42,14 +42,15 @@ def timed_prefill(model: Any) -> Iterator[Prefill]:
     device = next(model.parameters()).device
 
     def before(module: nn.Module, args: Any, kwargs: Any) -> None:
-        if not seen._started:
-            _synchronise(device)
-            seen._started.append(perf_counter())
-
-    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not seen.ms:
             _synchronise(device)
-            seen.ms = 1e3 * (perf_counter() - seen._started[0])
+            seen._started = perf_counter()
+
+    def after(module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        # Without a cache it is no prefill but a trial of a family that nobody declared.
+        if not seen.ms and output.get(CACHE) is not None:
+            _synchronise(device)
+            seen.ms = 1e3 * (perf_counter() - seen._started)
             seen.kv_bytes = _cache_bytes(output[CACHE])
 
     inner = decoder(model)
@@ -63,8 +64,6 @@ def timed_prefill(model: Any) -> Iterator[Prefill]:
 
 
 def _cache_bytes(cache: Any) -> int:
-    if cache is None:
-        return 0
     # A recurrent layer holds a state of fixed size instead of keys and values.
     held = [getattr(layer, name, None) for layer in cache.layers for name in ("keys", "values")]
     return sum(t.numel() * t.element_size() for t in held if isinstance(t, torch.Tensor))

@@ -1,10 +1,15 @@
 """Open a picture that somebody brought, without trusting it."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from arr_coc.eval.nano.drawn import Drawn
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """Formats that Pillow decodes by itself: no PostScript, no helper programs."""
@@ -19,30 +24,46 @@ def open_picture(path: Path) -> Image.Image:
 
     Raises FileNotFoundError where there is no file, ValueError for what is no picture or too large a one.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no picture at {path}")
-    _check_bytes(path, path.stat().st_size)
-    return _decoded(path, path)
+    picture = unopened(path, path)
+    picture.load()
+    return picture
 
 
-def picture_in(content: bytes, name: str) -> Image.Image:
-    """The same from the bytes of a file; `name` is what an error calls it."""
-    _check_bytes(name, len(content))
-    return _decoded(BytesIO(content), name)
+def unopened(file: Path | bytes, name: Path | str) -> Image.Image:
+    """The same, from a path or the content of a file, decoded when somebody looks at it.
+
+    `name` is what an error calls it. What the header does not tell, such as damage, is raised by load().
+    """
+    if isinstance(file, Path) and not file.is_file():
+        raise FileNotFoundError(f"no picture at {name}")
+    _check_bytes(name, len(file) if isinstance(file, bytes) else file.stat().st_size)
+    with _refused(name), _opened(file) as header:
+        check_size(name, header.width, header.height)
+        # Pillow would decode a PNG to tell how it lies: there, the size is put right when it is opened.
+        on_its_side = header.format != "PNG" and header.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        size = header.size[::-1] if on_its_side else header.size
+    return Drawn(size, partial(_decoded, file, name))
 
 
-def _decoded(file: Path | BytesIO, name: Path | str) -> Image.Image:
+def _decoded(file: Path | bytes, name: Path | str) -> Image.Image:
+    with _refused(name):
+        with _opened(file) as header:
+            header.verify()
+        with _opened(file) as picture:  # verify() leaves one that cannot be used
+            return ImageOps.exif_transpose(picture).convert("RGB")
+
+
+def _opened(file: Path | bytes) -> Image.Image:
+    return Image.open(BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS)
+
+
+@contextmanager
+def _refused(name: Path | str) -> Iterator[None]:
+    """What Pillow raises, as ValueError in one sentence."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(file, formats=FORMATS) as header:
-                check_size(name, header.width, header.height)
-                header.verify()
-            # verify() leaves a picture that cannot be used.
-            if isinstance(file, BytesIO):
-                file.seek(0)
-            with Image.open(file, formats=FORMATS) as picture:
-                return ImageOps.exif_transpose(picture).convert("RGB")
+            yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(f"{name} unpacks to too many pixels: give a smaller copy") from error
     except UnidentifiedImageError as error:

@@ -53,6 +53,7 @@ def picture(tmp_path: Path) -> Path:
         ["cite"],
         ["compare"],
         ["leaderboard"],
+        ["export"],
         ["bench", "sweep"],
         ["bench", "efficiency"],
         ["bench", "kills"],
@@ -78,7 +79,10 @@ def test_every_command_explains_itself(run, words: list[str]) -> None:  # type: 
         (["ask", "gone.png", "what is this?"], "no picture at gone.png"),
         (["eval", "--name", "../up"], "name must be letters"),
         (["eval", "--task", "pope", "--data", "gone"], "gone"),
+        (["eval", "--task", "videomme", "--task-option", "frames=2"], "known: n_frames (int)"),
         (["compare", "gone", "gone"], "no samples in gone"),
+        (["export", "gone", "out.parquet"], "no samples in gone"),
+        (["export", "gone", "out.xlsx"], "give a file of .parquet"),
         (["leaderboard", "gone"], "no evaluation below gone"),
         (["cite", "efee"], "did you mean 'efe'?"),
     ],
@@ -131,6 +135,7 @@ def test_list_names_what_there_is(run) -> None:  # type: ignore[no-untyped-def]
 
     assert code == 0
     assert all(name in out for name in ("scene_vqa", "efe", "divprune", "top_k", "qwen3_vl"))
+    assert "--task-option n_frames=8" in " ".join(out.split())
 
 
 def test_cite_gives_the_source(run) -> None:  # type: ignore[no-untyped-def]
@@ -199,6 +204,15 @@ def test_a_configuration_file_is_overruled_by_options(run, shipped, tmp_path: Pa
     assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 3  # blind, full, stride
 
 
+def test_all_items_are_asked_without_a_limit(run, shipped, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    words = ["--task", "pope", "--data", "sample", "--methods", "full", "--budgets", "1.0", "--examples", 0]
+
+    code, _, _ = run("eval", *words, "--limit", 0, "--out", tmp_path)
+
+    assert code == 0
+    assert len((tmp_path / "samples.jsonl").read_text().splitlines()) == 2 * 10  # blind and full
+
+
 def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     for method in ("stride", "random"):
         words = ["--methods", method, "--budgets", "16", "--limit", 3, "--examples", 0]
@@ -207,8 +221,10 @@ def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:
 
     compared, table, _ = run("compare", tmp_path / "stride", tmp_path / "random", "--markdown")
     ranked, board, _ = run("leaderboard", tmp_path)
+    exported, _, _ = run("export", tmp_path / "stride", tmp_path / "stride.parquet")
 
-    assert (compared, ranked) == (0, 0)
+    assert (compared, ranked, exported) == (0, 0, 0)
+    assert (tmp_path / "stride.parquet").exists()
     assert "| `stride` | `random` | 16 |" in table
     assert board.count("scene_vqa") == 6
 

@@ -118,8 +118,8 @@ def test_markdown_holds_every_row_and_no_cell_breaks_the_table() -> None:
     text = markdown(results(sampled(RIGHT), model="a|b`c"))
 
     tables = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(tables) == 2 + 4 + 2 + 1
-    assert all(line.count("|") in (10, 9) for line in tables)
+    assert len(tables) == 2 + 4 + 2 + 1 + 2 + 4  # settings, pairs, settings by kind
+    assert [line.count("|") for line in tables] == [10] * 6 + [9] * 3 + [5] * 6
     assert "| `efe` | 0.11 | 63 | 80.0 |" in text
     assert "a\\|b'c" in text
 

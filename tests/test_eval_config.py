@@ -36,7 +36,10 @@ def test_a_setting_that_makes_no_sense_is_said_at_once(settings: dict[str, Any],
 
 
 def test_the_file_beside_the_results_gives_the_same_configuration_again(tmp_path: Path) -> None:
-    config = RunConfig(methods=("efe+ln_n",), budgets=(0.25, 64), limit=5, out=str(tmp_path))
+    config = RunConfig(
+        task="mvbench", task_options=("n_frames=4",), methods=("efe+ln_n",), budgets=(0.25, 64), limit=5,
+        out=str(tmp_path),
+    )  # fmt: skip
 
     claim(config, "weights")
 
@@ -94,3 +97,10 @@ def test_a_folder_of_other_weights_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="with weights: before training, this one has after training"):
         claim(RunConfig(out=str(tmp_path)), "after training")
+
+
+def test_results_go_to_a_folder_named_after_the_task_and_after_nothing_else() -> None:
+    assert RunConfig(task="pope", name="a").folder == Path("runs/pope/a")
+    assert RunConfig(task="pope", out="here").folder == Path("here")
+    with pytest.raises(KeyError, match="no task called"):
+        _ = RunConfig(task="../up").folder

@@ -129,6 +129,22 @@ def test_a_batch_that_memory_does_not_take_is_halved_and_its_size_remembered(
     assert all(after[key].answer == before[key].answer for key in before if key[0] != "stride")
 
 
+@pytest.mark.parametrize(
+    ("error", "lacking"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: device-side assert"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_what_allocators_say_is_told_from_other_errors(error: Exception, lacking: bool) -> None:
+    assert asking._out_of_memory(error) == lacking
+
+
 def test_an_item_on_which_the_model_fails_is_wrong_and_the_run_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from arr_coc.eval.config import RunConfig
 from arr_coc.eval.models import load, source_of
+from arr_coc.eval.run import evaluate
+from arr_coc.family import FAMILIES, REFUSED
 from tests.tiny_llava import folder
 
 
@@ -59,12 +63,40 @@ def test_an_empty_folder_is_told_what_it_lacks(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
-def test_a_family_that_nobody_declared_is_refused_before_weights_are_read(copy: Path) -> None:
-    change(copy / "config.json", model_type="bert")
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("bert", r"'bert' takes no pictures with its questions.*Known: .*llava"),
+        ("mllama", r"'mllama' cannot be pruned here: .*cross-attention"),
+        ("florence2", r"no model family called 'florence2'.*no decoder where most models have theirs"),
+    ],
+)
+def test_what_cannot_be_pruned_is_refused_before_weights_are_read(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, kind: str, reason: str
+) -> None:
+    monkeypatch.delitem(REFUSED._parts, "florence2", raising=False)  # as if nobody had looked at it yet
+    change(copy / "config.json", model_type=kind, text_config={}, vision_config={})
     (copy / "model.safetensors").unlink()
 
-    with pytest.raises(KeyError, match=r"no model family called 'bert'.*llava"):
+    with pytest.raises(ValueError, match=reason):
         load(str(copy))
+
+
+def test_a_type_that_nobody_declared_is_evaluated_like_a_declared_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = RunConfig(
+        model=str(folder()), methods=("efe",), budgets=(16,), limit=3, batch_size=3, examples=0
+    )
+    evaluate(replace(config, out=str(tmp_path / "declared")))
+    monkeypatch.delitem(FAMILIES._parts, "llava")
+
+    results = evaluate(replace(config, out=str(tmp_path / "undeclared")))
+
+    assert results is not None
+    assert not results["failures"]["reasons"]
+    lines = [(tmp_path / name / "samples.jsonl").read_bytes() for name in ("declared", "undeclared")]
+    assert lines[0] == lines[1]
 
 
 def test_pickled_weights_are_refused(copy: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from arr_coc.eval import untrusted
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.ranks import Rank
 from arr_coc.eval.run import evaluate, total
@@ -87,6 +88,25 @@ def test_any_number_of_processes_one_after_the_other_give_the_rows_of_one(
 
     assert [results is None for results in found] == [True, True, False]  # the last one has all of them
     assert lines(tmp_path / "three") == lines(tmp_path / "one")
+
+
+def test_each_process_decodes_the_pictures_of_its_own_batches_and_none_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, task="pope", data="sample", limit=10, out=str(tmp_path))
+    decode, opened = untrusted._decoded, []
+    monkeypatch.setattr(untrusted, "_decoded", lambda file, name: opened.append(name) or decode(file, name))
+
+    each = []
+    for index in (0, 1, 0):
+        as_rank(monkeypatch, index, 2)
+        evaluate(config)
+        each.append(set(opened))
+        assert len(opened) == len(each[-1])
+        opened.clear()
+
+    assert [len(names) for names in each] == [6, 4, 0]  # five batches of two; then all is done
+    assert len(each[0] | each[1]) == 10
 
 
 def test_shares_add_up_to_the_whole() -> None:

@@ -12,11 +12,12 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
+from arr_coc.eval.nano.drawn import Drawn
 from arr_coc.eval.tasks import TASKS
 from arr_coc.eval.tasks.blink import BLINK
 from arr_coc.eval.tasks.film import find, frames, middles
 from arr_coc.eval.tasks.pope import POPE
-from arr_coc.eval.tasks.task import SAMPLES, open_task
+from arr_coc.eval.tasks.task import SAMPLES, looked_at, open_task
 
 TABLES = sorted(SAMPLES.rglob("*.parquet"))
 ROW = {
@@ -38,7 +39,7 @@ def jsonl(folder: Path, *changes: dict[str, Any], name: str = "test.jsonl") -> P
 
 
 def faults(data: Path) -> list[str]:
-    return [item.fault for item in POPE(str(data)).items("test", None)]
+    return [looked_at(item).fault for item in POPE(str(data)).items("test", None)]
 
 
 @pytest.mark.parametrize("table", TABLES, ids=[str(path.relative_to(SAMPLES)) for path in TABLES])
@@ -239,6 +240,20 @@ def test_a_film_that_is_none_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="is not a film"):
         frames(tmp_path / "film.mp4", 4)
+
+
+@pytest.mark.parametrize("name", ["ai2d", "videomme", "gqa"])
+def test_items_are_named_and_measured_without_a_picture_being_decoded(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(Drawn, "load", lambda picture: opened.append(name))
+
+    found = list(open_task(name, "sample").items(open_task(name).splits[0], None))
+
+    assert {item.image.size for item in found} == {(96, 72)}
+    assert len({item.picture for item in found}) in (5, 10)
+    assert not opened
 
 
 def test_of_two_films_of_one_name_the_one_in_the_named_folder_is_taken(tmp_path: Path) -> None:

@@ -155,6 +155,34 @@ def test_a_task_that_draws_its_items_takes_no_data(tmp_path: Path) -> None:
         open_task("scene_vqa", str(tmp_path))
 
 
+def test_options_of_a_task_are_typed_and_change_what_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("sports ball, ball\ntv, television\n")
+
+    films = open_task("videomme", "sample", options=("n_frames=3",)).items("test", 2)
+    mine = open_task("chair", "sample", options=(f"words={tmp_path / 'words.txt'}",))
+
+    assert [len(item.pictures) for item in films] == [3, 3]
+    assert mine.score("a dog", "[]") == 1  # no object of that list
+    assert mine.score("a tv", "[]") == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("videomme", ("frames=3",), r"videomme has no option 'frames=3'.*known: n_frames \(int\)"),
+        ("videomme", ("n_frames",), "write key=value"),
+        ("videomme", ("n_frames=many",), "n_frames of videomme must be of the kind int, got 'many'"),
+        ("mvbench", ("n_frames=0",), "n_frames must be at least 1, got 0"),
+        ("mvbench", ("n_frames=2", "n_frames=3"), "given twice"),
+        ("pope", ("data=here",), "pope has no option 'data=here'.*known: none"),
+        ("chair", ("words=gone.txt",), r"gone\.txt"),
+    ],
+)
+def test_an_option_that_a_task_has_not_is_said(name: str, options: tuple[str, ...], message: str) -> None:
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        open_task(name, "sample", options=options)
+
+
 def summary(name: str, told: dict[str, Any]) -> dict[str, float]:
     """Of the ten rows, where an id is told something else than the perfect answer."""
     found = items(name)

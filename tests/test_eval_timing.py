@@ -51,11 +51,13 @@ def test_a_family_that_nobody_declared_is_timed_as_well(monkeypatch: pytest.Monk
     model, inputs = tiny().model, tiny().inputs([Row(0, (3, "image", 4))])
     monkeypatch.delitem(FAMILIES._parts, "llava")
 
-    with timed_prefill(model) as seen, torch.no_grad():
-        model(**inputs)
+    with attached(model, Slow(0.2)) as trace, timed_prefill(model) as seen:
+        model.generate(**inputs, max_new_tokens=2, do_sample=False)
 
     assert decoder(model) is model.model.language_model
-    assert seen.ms > 0
+    assert trace[0].select_ms is not None
+    assert seen.ms > trace[0].select_ms >= 200  # not its trial, in which nothing is decided
+    assert seen.kv_bytes > 0
 
 
 def test_no_hook_is_left_behind() -> None:

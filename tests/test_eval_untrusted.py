@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from arr_coc.eval.untrusted import MOST_BYTES, open_picture, picture_in
+from arr_coc.eval.untrusted import MOST_BYTES, open_picture, unopened
 
 
 def png_that_claims(path: Path, width: int, height: int) -> Path:
@@ -32,10 +32,10 @@ def test_a_bomb_in_a_table_is_refused_and_a_picture_in_one_is_what_its_file_is(t
     Image.effect_noise((8, 6), 50).save(tmp_path / "noise.png")
 
     with pytest.raises(ValueError, match=r"row 7 unpacks to too many pixels|row 7 has 30000 x 30000 pixels"):
-        picture_in(bomb, "row 7")
+        unopened(bomb, "row 7")
     with pytest.raises(ValueError, match="row 8 is larger than 64 MiB"):
-        picture_in(bytes(MOST_BYTES + 1), "row 8")
-    assert picture_in((tmp_path / "noise.png").read_bytes(), "row 9") == open_picture(tmp_path / "noise.png")
+        unopened(bytes(MOST_BYTES + 1), "row 8")
+    assert unopened((tmp_path / "noise.png").read_bytes(), "row 9") == open_picture(tmp_path / "noise.png")
 
 
 def test_a_strip_that_resizing_would_blow_up_is_refused(tmp_path: Path) -> None:

@@ -19,5 +19,6 @@ class Drawn(Image.Image):
     def load(self) -> Any:
         """Draw it, once. Everything in Pillow that needs pixels calls this first."""
         if self._draw is not None:
-            self.im, self._draw = self._draw().im, None
+            drawn = self._draw()
+            self.im, self._size, self._draw = drawn.im, drawn.size, None
         return super().load()

@@ -31,11 +31,10 @@ class AI2D(Benchmark):
     def read(self, row: Row) -> Item:
         """All of one kind."""
         choice = Choice(ascii_uppercase[int(row["answer"])], tuple(row["options"]))
-        image = self.picture(row["image"])
         return Item(
             id=row[NUMBER],
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"], options=choice.options),
             gold=choice.text,
             kind="all",

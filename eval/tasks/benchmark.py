@@ -95,6 +95,10 @@ class Benchmark(ABC):
         """A picture of a row; ValueError or FileNotFoundError where it cannot be used."""
         return rows.picture(value, self.data)
 
+    def cluster(self, value: Any) -> str:
+        """A name for a picture without one, the same in all rows that show it: from its file, not decoded."""
+        return self.fingerprint(rows.content(value, self.data))
+
     @staticmethod
     def fingerprint(*parts: str | bytes) -> str:
         """A short name for a content: the same on every machine."""
@@ -121,6 +125,6 @@ class Benchmark(ABC):
                 f"{type(self).__name__} needs the column {error}, the table has: {had}"
             ) from error
         # The last three are what comes of an empty cell where text, a list or a number should be.
-        except (ValueError, OSError, TypeError, AttributeError, IndexError) as error:
+        except (ValueError, OSError, EOFError, TypeError, AttributeError, IndexError) as error:
             blank = Image.new("RGB", (28, 28))
             return Item(name, name, blank, "", "", "faulty", fault=str(error) or type(error).__name__)

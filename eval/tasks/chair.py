@@ -29,8 +29,8 @@ class CHAIR(Benchmark):
     The words for each object are this project's; `words` takes another list, such as the one of the paper.
     """
 
-    words: str = str(chair.OBJECTS)
-    """A file with a line for each object: its name, then other words for it, with commas."""
+    words: str = ""
+    """A file with a line for each object: its name, then other words for it, with commas; empty: ours."""
 
     hub: ClassVar[Hub] = Hub("", ("val", "test"))
     wording: ClassVar[Wording] = AS_IT_IS
@@ -38,12 +38,15 @@ class CHAIR(Benchmark):
     max_new_tokens: ClassVar[int] = 512
     headline: ClassVar[str] = "chair_s"
 
+    def __post_init__(self) -> None:
+        self._table()  # says what is no such list, or not there
+
     def read(self, row: Row) -> Item:
         """All of one kind. The gold is the list of objects that are there."""
-        table = chair.words_of(Path(self.words))
+        table = self._table()
         unknown = [thing for thing in row["objects"] or () if thing not in table]
         if unknown:
-            raise ValueError(f"{unknown[0]!r} is no object of {self.words}")
+            raise ValueError(f"{unknown[0]!r} is no object of {self.words or 'COCO'}")
         there = {table[thing] for thing in row["objects"] or ()}
         there |= {thing for text in row["captions"] or () for thing in chair.mentions(text, table)}
         return Item(
@@ -67,4 +70,7 @@ class CHAIR(Benchmark):
         return {"accuracy": 1 - rates["chair_s"], "words": words} | rates
 
     def _named(self, answer: str, gold: str) -> chair.Named:
-        return chair.named(answer, json.loads(gold), chair.words_of(Path(self.words)))
+        return chair.named(answer, json.loads(gold), self._table())
+
+    def _table(self) -> dict[str, str]:
+        return chair.words_of(Path(self.words) if self.words else chair.OBJECTS)

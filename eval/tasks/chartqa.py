@@ -32,11 +32,10 @@ class ChartQA(Benchmark):
 
     def read(self, row: Row) -> Item:
         """The kind is who asked: human or augmented."""
-        image = self.picture(row["image"])
         return Item(
             id=row[NUMBER],
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"]),
             gold=single(row["answer"]),
             kind=row["type"].removesuffix("_test"),

@@ -30,15 +30,19 @@ class MMBench(Benchmark):
 
     def read(self, row: Row) -> Item:
         """The kind is the coarser category, such as attribute reasoning."""
-        texts = [row[letter] for letter in "ABCD"]
-        options = [str(text) for text in texts if text is not None and str(text) != "nan"]
-        hint = row["hint"] if str(row["hint"]) != "nan" else None
-        image = self.picture(row["image"])
-        return Item(
-            id=str(row["index"]),
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
-            question=self.ask(row["question"], options=options, hint=hint),
-            gold=Choice(row["answer"], tuple(options)).text,
-            kind=row["L2-category"],
-        )
+        return single_question(self, row)
+
+
+def single_question(task: Benchmark, row: Row) -> Item:
+    """A row of MMBench, in any language, as `task` words it."""
+    texts = [row[letter] for letter in "ABCD"]
+    options = [str(text) for text in texts if text is not None and str(text) != "nan"]
+    hint = row["hint"] if str(row["hint"]) != "nan" else None
+    return Item(
+        id=str(row["index"]),
+        picture=task.cluster(row["image"]),
+        image=task.picture(row["image"]),
+        question=task.ask(row["question"], options=options, hint=hint),
+        gold=Choice(row["answer"], tuple(options)).text,
+        kind=row["L2-category"],
+    )

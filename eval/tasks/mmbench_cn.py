@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from arr_coc.eval.metrics.choice import LETTER
-from arr_coc.eval.metrics.gold import Choice
 from arr_coc.eval.metrics.rule import Rule
 from arr_coc.eval.tasks.benchmark import Benchmark
+from arr_coc.eval.tasks.mmbench import single_question
 from arr_coc.eval.tasks.prompts import LETTER as ENGLISH
 from arr_coc.eval.tasks.prompts import Wording
 from arr_coc.eval.tasks.rows import Row
@@ -23,9 +23,7 @@ CHINESE: Wording = ENGLISH | {
 class MMBenchCN(Benchmark):
     """MMBench (https://arxiv.org/abs/2307.06281), Chinese, dev: accuracy of single questions.
 
-    Rows: index, question, hint, A to D (`nan` where there is none), answer, image, category, L2-category.
-    Figures of papers are on dev, some with CircularEval (each question with its options in every order, right
-    only if all are): a table of it, whose index tells the turns apart, is scored row by row here.
+    Rows, and what figures of papers are on: as in `mmbench`.
     """
 
     hub: ClassVar[Hub] = Hub("lmms-lab-encoder/MMBench", ("dev",), ("cn",))
@@ -34,15 +32,4 @@ class MMBenchCN(Benchmark):
 
     def read(self, row: Row) -> Item:
         """The kind is the coarser category, such as attribute reasoning."""
-        texts = [row[letter] for letter in "ABCD"]
-        options = [str(text) for text in texts if text is not None and str(text) != "nan"]
-        hint = row["hint"] if str(row["hint"]) != "nan" else None
-        image = self.picture(row["image"])
-        return Item(
-            id=str(row["index"]),
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
-            question=self.ask(row["question"], options=options, hint=hint),
-            gold=Choice(row["answer"], tuple(options)).text,
-            kind=row["L2-category"],
-        )
+        return single_question(self, row)

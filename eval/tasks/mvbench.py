@@ -11,7 +11,7 @@ from arr_coc.eval.metrics.gold import Choice
 from arr_coc.eval.metrics.rule import Rule
 from arr_coc.eval.tasks import prompts
 from arr_coc.eval.tasks.benchmark import Benchmark, by_kind
-from arr_coc.eval.tasks.film import find, frames
+from arr_coc.eval.tasks.film import check_frames, find, frames
 from arr_coc.eval.tasks.prompts import Wording
 from arr_coc.eval.tasks.rows import CONFIG, NUMBER, Row
 from arr_coc.eval.tasks.tables import Hub, home
@@ -51,6 +51,9 @@ class MVBench(Benchmark):
     rule: ClassVar[Rule] = LETTER
     films: ClassVar[bool] = True
     headline: ClassVar[str] = "mean_of_tests"
+
+    def __post_init__(self) -> None:
+        check_frames(self.n_frames)
 
     def read(self, row: Row) -> Item:
         """The kind is the test."""

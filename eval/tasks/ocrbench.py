@@ -32,13 +32,12 @@ class OCRBench(Benchmark):
 
     def read(self, row: Row) -> Item:
         """The kind is the question type, such as Regular Text Recognition."""
-        image = self.picture(row["image"])
         answers = row["answer"] if isinstance(row["answer"], list) else [row["answer"]]
         mark = [FORMULA] if row["dataset"] == "HME100k" else []
         return Item(
             id=row[NUMBER],
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"]),
             gold=several([*answers, *mark]),
             kind=row["question_type"],

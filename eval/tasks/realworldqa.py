@@ -28,12 +28,11 @@ class RealWorldQA(Benchmark):
 
     def read(self, row: Row) -> Item:
         """The kind is whether a letter was asked for, or words."""
-        image = self.picture(row["image"])
         gold = single(row["answer"])
         return Item(
             id=row[NUMBER],
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"]),
             gold=gold,
             kind="letter" if len(gold) == 1 and gold.isalpha() else "words",

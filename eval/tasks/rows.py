@@ -10,7 +10,7 @@ from PIL import Image
 
 from arr_coc.eval.extras import need
 from arr_coc.eval.tasks.tables import ENDINGS, Hub, inside, tables
-from arr_coc.eval.untrusted import open_picture, picture_in
+from arr_coc.eval.untrusted import unopened
 
 Row = dict[str, Any]
 CONFIG = "config name"
@@ -69,16 +69,27 @@ def _unreadable(name: Path | str, error: Exception) -> ValueError:
 
 
 def picture(value: Any, data: str | None) -> Image.Image:
-    """A picture of a row: bytes of a file, or a path inside the folder of the data.
+    """A picture of a row: bytes of a file, or a path inside the folder of the data; decoded when it is used.
 
     Raises ValueError where there is none, or it cannot be used; FileNotFoundError for a path to nothing.
     """
+    file = _file(value, data)
+    return unopened(file, file if isinstance(file, Path) else value.get("path") or "the picture")
+
+
+def content(value: Any, data: str | None) -> bytes:
+    """The file of a picture, as it is stored."""
+    file = _file(value, data)
+    return file.read_bytes() if isinstance(file, Path) else file
+
+
+def _file(value: Any, data: str | None) -> Path | bytes:
     if isinstance(value, dict) and value.get("bytes"):
-        return picture_in(value["bytes"], value.get("path") or "the picture")
+        return bytes(value["bytes"])
     name = value.get("path") if isinstance(value, dict) else value
     if not name:
         raise ValueError("no picture is given")
-    return open_picture(inside(data, str(name)))
+    return inside(data, str(name))
 
 
 def _from_files(files: list[Path], only: dict[str, Any]) -> Any:

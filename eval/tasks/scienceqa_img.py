@@ -32,11 +32,10 @@ class ScienceQAImg(Benchmark):
     def read(self, row: Row) -> Item:
         """The kind is the subject: natural, social or language science."""
         choice = Choice(ascii_uppercase[row["answer"]], tuple(row["choices"]))
-        image = self.picture(row["image"])
         return Item(
             id=row[NUMBER],
-            picture=self.fingerprint(image.tobytes()),
-            image=image,
+            picture=self.cluster(row["image"]),
+            image=self.picture(row["image"]),
             question=self.ask(row["question"], options=choice.options, hint=row["hint"], leads=CONTEXT),
             gold=choice.text,
             kind=row["subject"],

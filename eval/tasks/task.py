@@ -1,7 +1,7 @@
 """What a task is: items with pictures, a question and the right answer, and a rule that scores."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,6 +15,10 @@ SAMPLES = Path(__file__).parent / "samples"
 """Ten drawn rows of every benchmark, in its own schema: what `data="sample"` means."""
 
 
+_PLACES = ("data", "family")
+"""Fields of a task that `open_task` fills by itself."""
+
+
 @dataclass(frozen=True)
 class Item:
     """One question about one picture, several pictures, or a film."""
@@ -24,6 +28,7 @@ class Item:
     picture: str
     """Items with the same picture share this name: they are not independent, and the intervals know it."""
     image: Image.Image
+    """May be decoded when somebody looks at it: processes that do not ask the item do not wait for it."""
     question: str
     """What the model is asked, word for word. Pictures come first, unless it has a `MARK` for each."""
     gold: str
@@ -41,6 +46,16 @@ class Item:
     def pictures(self) -> tuple[Image.Image, ...]:
         """All of them."""
         return (self.image, *self.more)
+
+
+def looked_at(item: Item) -> Item:
+    """With its pictures decoded; with a fault where one of them is damaged."""
+    try:
+        for picture in item.pictures:
+            picture.load()
+    except (ValueError, OSError, EOFError, SyntaxError) as error:  # the last two are Pillow's
+        return replace(item, fault=str(error) or type(error).__name__)
+    return item
 
 
 @runtime_checkable
@@ -101,13 +116,15 @@ TASKS: Registry[type[Task]] = Registry("task")
 """Every task."""
 
 
-def open_task(name: str, data: str | None = None, family: str = "") -> Task:
+def open_task(name: str, data: str | None = None, family: str = "", options: Sequence[str] = ()) -> Task:
     """A task that reads its rows from `data` and words its questions for a family of models.
 
     `data` is a folder, a .parquet or .jsonl file, the hub name of a copy, or `sample`; None is the
     benchmark's own place on the hub. `family` is a `model_type`; an unknown one is asked in the usual words.
+    `options` are other fields of the task, each as it is written: `n_frames=16`.
 
-    Raises KeyError for an unknown task, ValueError for data where a task makes its own.
+    Raises KeyError for an unknown task, ValueError for data where a task makes its own and for an option
+    that it has not, or that is given another kind of value.
     """
     part: Any = TASKS[name]
     known = {field.name for field in fields(part)}
@@ -116,6 +133,32 @@ def open_task(name: str, data: str | None = None, family: str = "") -> Task:
     if data == "sample":
         shared = name.removesuffix("_ocr")  # with and without a hint are the same rows
         data = str(next(path for path in SAMPLES.iterdir() if path.stem == shared))
-    given = {"data": data, "family": family}
-    task: Task = part(**{key: value for key, value in given.items() if key in known})
+    given = {key: value for key, value in (("data", data), ("family", family)) if key in known}
+    task: Task = part(**given, **options_of(name, options))
     return task
+
+
+def option_kinds(name: str) -> dict[str, Any]:
+    """What else than data and family a task lets one set, and the kind of its value: a number or a text."""
+    part: Any = TASKS[name]
+    own = [field for field in fields(part) if field.name not in _PLACES]
+    return {field.name: field.type for field in own if field.type in (int, float, str)}
+
+
+def options_of(name: str, options: Sequence[str]) -> dict[str, Any]:
+    """Written options of a task as values of the kinds that its fields have. Raises as `open_task` does."""
+    kinds = option_kinds(name)
+    known = ", ".join(f"{key} ({kind.__name__})" for key, kind in kinds.items()) or "none"
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or key not in kinds:
+            raise ValueError(f"{name} has no option {option!r}: write key=value; known: {known}")
+        if key in found:
+            raise ValueError(f"the option {key} of {name} is given twice: {found[key]} and {text}")
+        try:
+            found[key] = kinds[key](text)
+        except ValueError:
+            kind = kinds[key].__name__
+            raise ValueError(f"{key} of {name} must be of the kind {kind}, got {text!r}") from None
+    return found

@@ -10,7 +10,7 @@ from arr_coc.eval.metrics.choice import any_letter, chooses
 from arr_coc.eval.metrics.gold import Choice
 from arr_coc.eval.metrics.rule import Rule
 from arr_coc.eval.tasks.benchmark import Benchmark, by_kind
-from arr_coc.eval.tasks.film import find, frames
+from arr_coc.eval.tasks.film import check_frames, find, frames
 from arr_coc.eval.tasks.prompts import LETTER, Wording
 from arr_coc.eval.tasks.rows import Row
 from arr_coc.eval.tasks.tables import Hub, home
@@ -41,6 +41,9 @@ class VideoMME(Benchmark):
     }
     rule: ClassVar[Rule] = chooses(any_letter)
     films: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_frames(self.n_frames)
 
     def read(self, row: Row) -> Item:
         """The kind is the length."""
