@@ -1,15 +1,16 @@
 """Ask a batch in every setting. What goes wrong with an item is written down, and the rest goes on."""
 
 import gc
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from arr_coc.budgets.auto import Ledger
 from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.method import Budget, Method
+from arr_coc.eval.method import Budget, Method, target_of
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
@@ -27,10 +28,11 @@ class Asker:
     config: RunConfig
     task: Task
     loaded: Loaded
+    _ledgers: dict[Setting, Ledger] = field(default_factory=dict)
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
 
-    def answered(self, batch: list[Item], done: set[Key]) -> Iterator[list[Sample]]:
+    def answered(self, batch: list[Item], done: Mapping[Key, Sample]) -> Iterator[list[Sample]]:
         """What is missing of a batch, one list a setting. The pictures are prepared and encoded once for all.
 
         The whole batch is asked also if a part of it is missing: a model may answer differently in other
@@ -42,11 +44,25 @@ class Asker:
             method, budget = setting
             missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
             if not missing:
+                self._note(setting, shown, done)
                 continue
             found = [self._unanswered(setting, i, f"item: {i.fault}") for i in batch if i.fault]
             if any(item.id in missing for item in shown):
                 found += self._asked(setting, shown, prepared)
             yield [sample for sample in found if sample.id in missing]
+
+    def _note(self, setting: Setting, items: list[Item], done: Mapping[Key, Sample]) -> None:
+        """What an earlier run spent, so that a stream that was interrupted goes on as if it had not been."""
+        method, budget = setting
+        if not isinstance(budget, str):
+            return
+        target, ledger = target_of(budget), self._ledgers.setdefault(setting, Ledger())
+        for item in items:
+            sample = done[(self.config.task, method.name, budget, item.id)]
+            n_pictures = 1 if item.film else len(item.pictures)
+            if not sample.error:
+                whole = isinstance(target, int)
+                ledger.note(sample.kept, target * n_pictures if whole else target * sample.visual)
 
     def _asked(
         self, setting: Setting, items: list[Item], prepared: dict[tuple[str, ...], Prompt]
@@ -59,6 +75,7 @@ class Asker:
                 for start in range(0, len(items), most)
                 for sample in self._asked(setting, items[start : start + most], prepared)
             ]
+        ledger = replace(self._ledgers.setdefault(setting, Ledger()))
         at_fault = "item"
         try:
             names = tuple(item.id for item in items)
@@ -67,7 +84,7 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            allocator = setting[0].allocator(setting[1], self.config.seed)
+            allocator = setting[0].allocator(setting[1], self.config.seed, self.loaded.need, ledger)
             answers = answer(self.loaded, prepared[names], allocator, self.task.max_new_tokens)
         except Exception as error:
             if len(items) == 1:
@@ -75,6 +92,7 @@ class Asker:
             too_large = _out_of_memory(error)
         else:
             self._failed[setting] = 0
+            self._ledgers[setting] = ledger  # not before: a call that failed has spent nothing
             return self._samples(setting, items, answers)
         # Outside of the handler: in it, the error's frames would hold the memory that was lacking.
         half = (len(items) + 1) // 2
