@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from json import dumps, loads
+from math import log
 from pathlib import Path
 
 import torch
@@ -101,7 +102,10 @@ class Need:
         at = torch.bucketize(wanted.nan_to_num(), self.edges).masked_fill(wanted.isnan(), -1)
         obs = (torch.cdist(seen.question.to(device), self.questions).argmin(1), at, at.new_full((batch,), -1))
         qs = infer_states(self.model, obs)
-        return -expected_free_energy(self._plan, qs).utility.to(seen.question.device)
+        utility = expected_free_energy(self._plan, qs).utility.to(seen.question.device)
+        return -utility - log(
+            CODES * BINS
+        )  # no question is preferred, and that much is common to all budgets
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file."""

@@ -106,7 +106,7 @@ class Auto:
 def _untold(
     pictures: Pictures, scores: Scores, candidates: Int[Tensor, "picture budgets"]
 ) -> Float[Tensor, "picture budgets"]:
-    """Share of what the largest greedy set tells that smaller ones leave untold, at the stake of agreement."""
+    """Share of what the largest greedy set tells that smaller ones do not tell, at the stake of agreement."""
     if scores.of_sets is None:
         raise ValueError(
             "budget='auto' needs a scorer with a value of sets, such as 'efe', or a need that was "
