@@ -103,9 +103,7 @@ class Need:
         obs = (torch.cdist(seen.question.to(device), self.questions).argmin(1), at, at.new_full((batch,), -1))
         qs = infer_states(self.model, obs)
         utility = expected_free_energy(self._plan, qs).utility.to(seen.question.device)
-        return -utility - log(
-            CODES * BINS
-        )  # no question is preferred, and that much is common to all budgets
+        return -utility - log(CODES * BINS)  # no question is preferred: that much all budgets share
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file."""
@@ -133,11 +131,7 @@ def load_need(path: str | Path) -> Need:
 
 
 def learn(
-    ratios: Sequence[float],
-    seen: Seen,
-    agrees: Bool[Tensor, "prompt budgets"],
-    method: str = "",
-    seed: int = 0,
+    ratios: Sequence[float], seen: Seen, agrees: Bool[Tensor, "prompt budgets"], method: str = ""
 ) -> Need:
     """Count how needs, and what is seen of them, go together.
 
@@ -152,7 +146,7 @@ def learn(
         )
     n_prompts, n_budgets = agrees.shape
     need = n_budgets - agrees.flip(1).long().cumprod(1).sum(1)  # n_budgets: none of them is enough
-    questions = _typical(seen.question, CODES, seed)
+    questions = _typical(seen.question, CODES)
     edges = torch.quantile(seen.wanted.nan_to_num(), torch.linspace(0, 1, BINS + 1)[1:-1].to(seen.wanted))
     code = torch.cdist(seen.question, questions).argmin(1)
     at = torch.bucketize(seen.wanted.nan_to_num(), edges).masked_fill(seen.wanted.isnan(), -1)
@@ -194,17 +188,13 @@ def _model(counts: Sequence[Tensor], pD: Tensor, n_budgets: int) -> GenerativeMo
     )
 
 
-def _typical(
-    x: Float[Tensor, "prompt dim"], n: int, seed: int, rounds: int = 20
-) -> Float[Tensor, "codes dim"]:
-    """Lloyd's k-means from the points farthest apart, the first one drawn."""
-    first = torch.randint(len(x), (1,), generator=torch.Generator().manual_seed(seed))
-    centres = x[first]
+def _typical(x: Float[Tensor, "prompt dim"], n: int, rounds: int = 20) -> Float[Tensor, "codes dim"]:
+    """Lloyd's k-means from the points farthest apart: nothing is drawn, and their order changes nothing."""
+    centres = x[torch.cdist(x, x.mean(0, keepdim=True)).argmax()][None]
     while len(centres) < n:
         centres = torch.cat([centres, x[torch.cdist(x, centres).amin(1).argmax()][None]])
     for _ in range(rounds):
         nearest: Int[Tensor, " prompt"] = torch.cdist(x, centres).argmin(1)
-        centres = torch.stack(
-            [x[nearest == i].mean(0) if (nearest == i).any() else c for i, c in enumerate(centres)]
-        )
+        members = [x[nearest == i] for i in range(n)]
+        centres = torch.stack([m.mean(0) if len(m) else c for m, c in zip(members, centres, strict=True)])
     return centres

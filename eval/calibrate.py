@@ -33,22 +33,24 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     said = {(s.id, s.method, s.budget): s.answer for s in everything(config.folder) if not s.error}
     loaded = load(config.model, config.device, config.dtype)
     task = open_task(config.task, config.data)
-    items = [
+    asked = [
         item
         for item in task.items(config.split_of(task), config.limit)
         if all((item.id, m.name, b) in said for m, b in config.settings())
     ]
+    together = list(batches(asked, config.batch_size))  # which changes their order
+    looks = [_look(loaded, method, batch) for batch in together]
     agrees = torch.tensor(
         [
             [said[item.id, method.name, ratio] == said[item.id, FULL.name, 1.0] for ratio in config.budgets]
-            for item in items
+            for batch in together
+            for item in batch
         ]
     )
-    looks = [_look(loaded, method, batch) for batch in batches(items, config.batch_size)]
     seen = Seen(
         *(torch.cat([getattr(one, name) for one in looks]).cpu() for name in Seen.__dataclass_fields__)
     )
-    need = learn(RATIOS, seen, agrees, method.name, config.seed)
+    need = learn(RATIOS, seen, agrees, method.name)
     path = config.folder / NEED
     need.save(path)
     return need, path

@@ -151,7 +151,6 @@ def calibrate(
     method: Annotated[str, Option(help="What chooses the tokens.")] = "efe+ln_n",
     limit: Annotated[int, Option(min=50, help="Prompts; labels are not read.")] = 600,
     batch_size: Annotated[int, Option(min=1, help="Items in one call.")] = 32,
-    seed: Annotated[int, Option(help="Of the typical questions.")] = 0,
     device: DeviceOption = "cpu",
     dtype: Annotated[str, Option(help="float32, bfloat16 or float16.")] = "float32",
     out: Annotated[str, Option(help="Folder. The same command goes on where it was.")] = "runs/calibration",
@@ -161,7 +160,7 @@ def calibrate(
 
     run = RunConfig(
         model=model, task=task, data=data, split=split, methods=(method,), limit=limit, batch_size=batch_size,
-        seed=seed, device=device, dtype=dtype, out=out, budgets=(1,),
+        device=device, dtype=dtype, out=out, budgets=(1,),
     )  # fmt: skip
     _, path = learn(run, console)
     console.print(f"written: {path}; use it with --budgets auto:0.11 --need {path}", soft_wrap=True)

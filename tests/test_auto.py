@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 from torch.testing import assert_close
 
 from arr_coc.allocate import Allocator
 from arr_coc.budgets.auto import Auto, Ledger
 from arr_coc.climb import climb
+from arr_coc.eval.calibrate import calibrate
 from arr_coc.eval.run import evaluate
 from arr_coc.need import STAKE, Need, Seen, learn, load_need, look
 from arr_coc.scorers.efe import ExpectedFreeEnergy
@@ -197,9 +199,7 @@ def test_what_is_no_need_says_how_to_make_one(tmp_path: Path) -> None:
     need: Need = learn(RATIOS, seen, agrees)
     with pytest.raises(ValueError, match=r"width 12, the model at hand has 7.*calibrate"):
         need.surprise(Seen(torch.zeros(2, 7), torch.zeros(2), torch.ones(2)))
-    with pytest.raises(
-        ValueError, match=r"target=0\.6 is more than the largest candidate budget keeps, 0\.5"
-    ):
+    with pytest.raises(ValueError, match=r"target=0\.6 is more than the largest candidate, 0.5"):
         Auto(0.6, need)(pictures([40]), Scores(torch.zeros(1, 40)))
     with pytest.raises(ValueError, match="needs a scorer with a value of sets"):
         Auto(4)(pictures([40]), Scores(torch.zeros(1, 40)))
@@ -225,6 +225,22 @@ def test_an_allocator_reads_the_target_behind_the_name_and_keeps_one_ledger() ->
     assert (second.q_pi[0, 0, 0] > first.q_pi[0, 0, 0]) == spent_more
     with pytest.raises(ValueError, match=r"cannot read the budget 'auto:many'.*auto:0\.11"):
         Allocator(budget="auto:many")
+
+
+def test_a_rehearsal_puts_each_question_to_its_own_answers_whatever_the_batch(tmp_path: Path) -> None:
+    def rehearsed(batch_size: int) -> Need:
+        run = config(
+            tmp_path / str(batch_size), methods=("efe",), budgets=(1,), limit=20, batch_size=batch_size
+        )
+        return calibrate(run, Console(quiet=True))[0]
+
+    two, seven = rehearsed(2), rehearsed(7)
+
+    assert two.model.pA is not None
+    assert seven.model.pA is not None
+    assert_close(two.model.pA, seven.model.pA)
+    assert two.method == "efe"
+    assert load_need(tmp_path / "2" / "need.safetensors").count == 576
 
 
 def test_a_stream_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ class Auto:
             loss = _untold(pictures, scores, candidates)
         else:
             loss = self.need.surprise(look(pictures, scores))
+        largest = float(ratios[-1])
+        if self.target > (largest if isinstance(self.target, float) else largest * int(count.max())):
+            raise ValueError(
+                f"target={self.target} is more than the largest candidate, {largest:.2g} of the tokens, keeps: "
+                "a mean so high needs no policy, write it as a fixed budget"
+            )
         target = (
             count.double() * self.target if isinstance(self.target, float) else count.clamp(max=self.target)
         )
