@@ -1,6 +1,7 @@
 """Decide one prefill: score the tokens, ask the budget, select, and say what was done."""
 
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from arr_coc.merge import assign
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
-from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection
+from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection, Spending
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Allocator:
     """A name in `SCORERS`, or a scorer with settings of its own."""
     budget: int | float | str | Budget = 64
     """Tokens kept of each picture: a whole number is a count, a fraction in (0, 1] a ratio; or a name in
-    `BUDGETS`, or a budget with settings of its own."""
+    `BUDGETS`, with its number if it takes one (`auto:32`), or a budget with settings of its own."""
     selector: str | None = None
     """A name in `SELECTORS`; None: the one that the scorer is meant for."""
     merge: bool = False
@@ -43,7 +44,7 @@ class Allocator:
         # A wrong name or number is the caller's: say so here.
         if self.price < 0.0:
             raise ValueError(f"price is what keeping costs, in nats, and cannot be below 0, got {self.price}")
-        self._budget()
+        _ = self._spender
         SELECTORS[self._selector_name()]
         POSITIONS[self.positions]
 
@@ -56,16 +57,17 @@ class Allocator:
     def __call__(self, context: Context) -> Allocation:
         """Decide for every picture. Where all is kept nothing else is done: not scored, merged or biased."""
         pictures = context.pictures()
-        budget, selector = self._budget(), SELECTORS[self._selector_name()]()
+        budget, selector = self._spender, SELECTORS[self._selector_name()]()
         fixed = getattr(budget, "fixed", False)
         scores = (
             Scores(torch.full_like(pictures.tokens[..., 0], torch.nan)) if fixed else self._scorer()(pictures)
         )
-        asked = budget(pictures, scores)
+        spending = budget(pictures, scores)
+        asked = spending.tokens
         # A host sync: whether there is anything to decide.
         all_kept = torch.equal(asked, pictures.count) and not getattr(selector, "empty", False)
         if all_kept or len(asked) == 0:
-            return _kept_all(context, pictures)
+            return _kept_all(context, pictures, spending)
         if fixed:
             scores = self._scorer()(pictures)
         selection = selector(pictures, scores, asked)
@@ -79,6 +81,8 @@ class Allocator:
             scores=_to_tokens(context, pictures, scores.values, torch.nan),
             gains=selection.gains,
             G=self._expected_free_energy(context, pictures, scores, selection),
+            q_pi=_to_pictures(context, pictures, spending.q_pi),
+            candidates=_to_pictures(context, pictures, spending.candidates),
             bias=None if mass is None else _to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
             embeds=None if merged is None else _replaced(context, pictures, selection, merged),
             positions=placed.positions,
@@ -120,14 +124,22 @@ class Allocator:
         epistemic = alone if selection.gains is None else selection.gains.nansum(1)
         pragmatic = torch.where(keep, scores.pragmatic, 0.0).sum(1)
         cost = keep.sum(1) / context.valid.sum(1)[pictures.row]
-        return _to_pictures(context, pictures, self.price * cost - epistemic - pragmatic)
+        G: Float[Tensor, "batch pictures"] = _to_pictures(
+            context, pictures, self.price * cost - epistemic - pragmatic
+        )
+        return G
 
     def _scorer(self) -> Scorer:
         return SCORERS[self.scorer]() if isinstance(self.scorer, str) else self.scorer
 
-    def _budget(self) -> Budget:
+    @cached_property
+    def _spender(self) -> Budget:
+        """Made once: a budget may remember what it has spent."""
         if isinstance(self.budget, str):
-            part: Any = BUDGETS[self.budget]
+            name, _, number = self.budget.partition(":")
+            part: Any = BUDGETS[name]
+            if number:
+                return part(_number(self.budget, number))  # type: ignore[no-any-return]
             if any(field.default is MISSING and field.default_factory is MISSING for field in fields(part)):
                 raise ValueError(f"the budget {self.budget!r} needs a number: write budget=64 or budget=0.11")
             return part()  # type: ignore[no-any-return]
@@ -139,7 +151,17 @@ class Allocator:
         return self._scorer().selector if self.selector is None else self.selector
 
 
-def _kept_all(context: Context, pictures: Pictures) -> Allocation:
+def _number(budget: str, number: str) -> int | float:
+    try:
+        return float(number) if "." in number else int(number)
+    except ValueError:
+        raise ValueError(
+            f"cannot read the budget {budget!r}: after the colon comes a fraction kept with a point "
+            "(auto:0.11) or a count of visual tokens (auto:64)"
+        ) from None
+
+
+def _kept_all(context: Context, pictures: Pictures, spending: Spending) -> Allocation:
     """The untouched prefill."""
     count = _to_pictures(context, pictures, pictures.count)
     return Allocation(
@@ -147,14 +169,16 @@ def _kept_all(context: Context, pictures: Pictures) -> Allocation:
         budget=count,
         visual=count,
         scores=torch.full_like(context.valid, torch.nan, dtype=torch.float),
+        q_pi=_to_pictures(context, pictures, spending.q_pi),
+        candidates=_to_pictures(context, pictures, spending.candidates),
     )
 
 
-def _to_pictures(
-    context: Context, pictures: Pictures, x: Shaped[Tensor, " picture"]
-) -> Shaped[Tensor, "batch pictures"]:
-    """Numbers of pictures, by row and place in the row; 0 where a row has fewer pictures."""
-    out = x.new_zeros(context.grid.shape[:2])
+def _to_pictures(context: Context, pictures: Pictures, x: Tensor | None) -> Any:
+    """What belongs to pictures, by row and place in the row; 0 where a row has fewer. None stays None."""
+    if x is None:
+        return None
+    out = x.new_zeros(*context.grid.shape[:2], *x.shape[1:])
     out[pictures.row, pictures.nth] = x
     return out
 

@@ -159,6 +159,18 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """How many tokens a budget lets each picture keep."""
+
+    tokens: Int[Tensor, " picture"]
+    """Between 0 and the picture's count."""
+    candidates: Int[Tensor, "picture budgets"] | None = None
+    """The budgets that were compared, where budgets are policies."""
+    q_pi: Float[Tensor, "picture budgets"] | None = None
+    """Their posterior."""
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which tokens a selector kept."""
 
@@ -191,6 +203,8 @@ class Allocation:
     """Expected free energy of the kept set in nats, lower is better, for scorers that have one."""
     q_pi: Float[Tensor, "batch pictures budgets"] | None = None
     """Posterior over budgets, for budgets that are policies."""
+    candidates: Int[Tensor, "batch pictures budgets"] | None = None
+    """The budgets that `q_pi` is over."""
     bias: Float[Tensor, "batch seq"] | None = None
     """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
@@ -236,8 +250,8 @@ class Scorer(Protocol):
 class Budget(Protocol):
     """Decides how many tokens each picture keeps. A frozen dataclass in `arr_coc/budgets/`, one file each."""
 
-    def __call__(self, pictures: Pictures, scores: Scores) -> Int[Tensor, " picture"]:
-        """Tokens to keep of each picture, between 0 and its count."""
+    def __call__(self, pictures: Pictures, scores: Scores) -> Spending:
+        """Tokens to keep of each picture."""
         ...
 
 

@@ -1,15 +1,16 @@
 """Ask a batch in every setting. What goes wrong with an item is written down, and the rest goes on."""
 
 import gc
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from arr_coc.budgets.auto import Ledger
 from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.method import Budget, Method
+from arr_coc.eval.method import Budget, Method, target_of
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
@@ -41,6 +42,8 @@ class Asker:
     loaded: Loaded
     only: tuple[Setting, ...] = ()
     """Instead of every setting of the configuration, with its references."""
+    ledgers: dict[Setting, Ledger] = field(default_factory=dict)
+    """What each setting has spent, for budgets that hold a mean over all that is asked."""
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
 
@@ -49,7 +52,7 @@ class Asker:
         """What is asked about every item, in order."""
         return self.only or self.config.settings()
 
-    def answered(self, batch: list[Item], done: set[Key]) -> Iterator[list[Sample]]:
+    def answered(self, batch: list[Item], done: Mapping[Key, Sample]) -> Iterator[list[Sample]]:
         """What is missing of a batch, one list a setting. The pictures are prepared and encoded once for all.
 
         The whole batch is asked also if a part of it is missing: a model may answer differently in other
@@ -61,6 +64,7 @@ class Asker:
             method, budget = setting
             missing = {i.id for i in batch if (self.config.task, method.name, budget, i.id) not in done}
             if not missing:
+                self._note(setting, batch, done)
                 continue
             if not seen:  # what is done needs no pictures
                 batch, seen = [item if item.fault else looked_at(item) for item in batch], True
@@ -69,6 +73,19 @@ class Asker:
             if any(item.id in missing for item in shown):
                 found += self._asked(setting, shown, prepared)
             yield [sample for sample in found if sample.id in missing]
+
+    def _note(self, setting: Setting, items: list[Item], done: Mapping[Key, Sample]) -> None:
+        """What an earlier run spent, so that a stream that was interrupted goes on as if it had not been."""
+        method, budget = setting
+        if not isinstance(budget, str):
+            return
+        target, ledger = target_of(budget), self.ledgers.setdefault(setting, Ledger())
+        for item in items:
+            sample = done[(self.config.task, method.name, budget, item.id)]
+            n_pictures = 1 if item.film else len(item.pictures)
+            if not sample.error:
+                whole = isinstance(target, int)
+                ledger.note(sample.kept, target * n_pictures if whole else target * sample.visual)
 
     def _asked(
         self, setting: Setting, items: list[Item], prepared: dict[tuple[str, ...], Prompt]
@@ -81,6 +98,7 @@ class Asker:
                 for start in range(0, len(items), most)
                 for sample in self._asked(setting, items[start : start + most], prepared)
             ]
+        ledger = replace(self.ledgers.setdefault(setting, Ledger()))
         at_fault = "item"
         try:
             names = tuple(item.id for item in items)
@@ -89,7 +107,7 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            allocator = setting[0].allocator(setting[1], self.config.seed)
+            allocator = setting[0].allocator(setting[1], self.config.seed, self.loaded.need, ledger)
             answers = answer(self.loaded, prepared[names], allocator, self.task.max_new_tokens)
         except Exception as error:
             if len(items) == 1:
@@ -97,6 +115,7 @@ class Asker:
             too_large = _out_of_memory(error)
         else:
             self._failed[setting] = 0
+            self.ledgers[setting] = ledger  # not before: a call that failed has spent nothing
             return self._samples(setting, items, answers)
         # Outside of the handler: in it, the error's frames would hold the memory that was lacking.
         half = (len(items) + 1) // 2

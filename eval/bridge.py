@@ -4,14 +4,15 @@ Batches are made and asked by the same code as those of `arr-coc eval`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from arr_coc.eval.asking import Asker
+from arr_coc.budgets.auto import Ledger
+from arr_coc.eval.asking import Asker, Setting
 from arr_coc.eval.batches import batches
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.method import Budget
@@ -45,6 +46,7 @@ class Bridge:
     config: RunConfig
     loaded: Loaded
     n_frames: int
+    ledgers: dict[Setting, Ledger] = field(default_factory=dict)
 
     @staticmethod
     def built(
@@ -73,9 +75,11 @@ class Bridge:
     def answered(self, items: Iterator[Item], max_new_tokens: int) -> Iterator[Sample]:
         """A sample for every item, batch by batch. One that failed says so in `error` and has no answer."""
         (method,), (budget,) = self.config.parsed(), self.config.budgets
-        asker = Asker(self.config, Length(max_new_tokens), self.loaded, only=((method, budget),))
+        asker = Asker(
+            self.config, Length(max_new_tokens), self.loaded, only=((method, budget),), ledgers=self.ledgers
+        )
         for batch in batches(items, self.config.batch_size):
-            for samples in asker.answered(batch, set()):
+            for samples in asker.answered(batch, {}):
                 yield from samples
 
     def item(self, name: str, question: str, shown: Iterable[Any]) -> Item:

@@ -103,7 +103,7 @@ def evaluate(
         list[str] | None, Option(help="Of the task: n_frames=16; may be given several times.")
     ] = None,
     methods: Annotated[str | None, Option(help="efe,divprune+ln_n,efe+merge ...")] = None,
-    budgets: Annotated[str | None, Option(help="0.33,64: fraction kept, or count.")] = None,
+    budgets: Annotated[str | None, Option(help="0.33,64,auto:0.11: fraction kept, count, or a mean.")] = None,
     limit: Annotated[
         int | None, Option(min=0, help="The first so many items, by default 300; 0: all of them.")
     ] = None,
@@ -114,6 +114,7 @@ def evaluate(
     precision: Annotated[bool | None, Option(help="ln n on the attention logits, all methods.")] = None,
     positions: Annotated[str | None, Option(help="original, compact or centroid, all methods.")] = None,
     share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
+    need: Annotated[str | None, Option(help="File of arr-coc calibrate, for budgets auto:0.11.")] = None,
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     out: Annotated[
@@ -135,7 +136,7 @@ def evaluate(
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,
-        "name": name, "data": data, "examples": examples,
+        "name": name, "data": data, "examples": examples, "need": need,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
     settings |= {key: value for key, value in given.items() if value is not None}
@@ -150,6 +151,30 @@ def evaluate(
     console.print(f"report: {run.folder / 'report.html'}", soft_wrap=True)
     if results["failures"]["reasons"]:
         raise Exit(FAILED)
+
+
+@app.command()
+def calibrate(
+    model: Annotated[str, Argument(help="A shipped model, a folder, or a Hugging Face name.")],
+    task: Annotated[str, Option(help="Whose prompts it answers; `arr-coc list` names them.")] = "scene_vqa",
+    data: Annotated[str | None, Option(help="Folder or file of the task's schema; none: the hub.")] = None,
+    split: Annotated[str, Option(help="Part of the task's items. Not one that you report on.")] = "train",
+    method: Annotated[str, Option(help="What chooses the tokens.")] = "efe+ln_n",
+    limit: Annotated[int, Option(min=50, help="Prompts; labels are not read.")] = 600,
+    batch_size: Annotated[int, Option(min=1, help="Items in one call.")] = 32,
+    device: DeviceOption = "cpu",
+    dtype: Annotated[str, Option(help="float32, bfloat16 or float16.")] = "float32",
+    out: Annotated[str, Option(help="Folder. The same command goes on where it was.")] = "runs/calibration",
+) -> None:
+    """Learn what budgets a model needs for which questions, without labels, for budgets like auto:0.11."""
+    from arr_coc.eval.calibrate import calibrate as learn
+
+    run = RunConfig(
+        model=model, task=task, data=data, split=split, methods=(method,), limit=limit, batch_size=batch_size,
+        device=device, dtype=dtype, out=out, budgets=(1,),
+    )  # fmt: skip
+    _, path = learn(run, console)
+    console.print(f"written: {path}; use it with --budgets auto:0.11 --need {path}", soft_wrap=True)
 
 
 @bench.command()

@@ -46,6 +46,8 @@ class RunConfig:
     """Where kept tokens stand, for all methods that do not say: `original`, `compact`, `centroid`."""
     share_vision: bool = True
     """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
+    need: str = ""
+    """File of `arr-coc calibrate`, for the budgets `auto:`; empty: the one in the model's folder, if any."""
     examples: int = 2
     """So many wins and losses against all tokens are drawn, with the tokens that were kept."""
     device: str = "cpu"

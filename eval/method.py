@@ -1,14 +1,17 @@
-"""A method and a budget as they are written on the command line: `efe+merge+ln_n`, `0.11`, `64`, `auto`."""
+"""A method and a budget as the command line has them: `efe+merge+ln_n`, `0.11`, `64`, `auto:32`."""
 
 from dataclasses import dataclass, fields
 from typing import Any
 
 from arr_coc.allocate import Allocator
+from arr_coc.budgets.auto import Auto, Ledger
+from arr_coc.need import Need
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 
+AUTO = "auto:"
 Budget = int | float | str
-"""A float in (0, 1] is the fraction kept, an int is a count, `auto` is the policy."""
+"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11` and `auto:64` are means of many."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
 
@@ -49,15 +52,23 @@ class Method:
         moved = "" if self.positions == ORIGINAL else f"+{self.positions}"
         return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision + moved
 
-    def allocator(self, budget: Budget, seed: int) -> Allocator | None:
-        """What `attached` is given; None for the untouched model."""
+    def allocator(
+        self, budget: Budget, seed: int, need: Need | None = None, ledger: Ledger | None = None
+    ) -> Allocator | None:
+        """What `attached` is given; None for the untouched model.
+
+        For `auto`: what budgets the model needed for which questions, and what the stream has spent.
+        """
         if self.scorer == FULL.scorer:
             return None
         part: Any = SCORERS[self.scorer]
         seeded = "seed" in [field.name for field in fields(part)]
+        spender: Any = budget or 1  # `blind` keeps nothing, whatever it is asked for
+        if isinstance(budget, str):
+            spender = Auto(target_of(budget), need, ledger=ledger or Ledger())
         return Allocator(
             scorer=part(seed=seed) if seeded else part(),
-            budget=budget or 1,  # `blind` keeps nothing, whatever it is asked for
+            budget=spender,
             merge=self.merge,
             precision=self.precision,
             positions=self.positions,
@@ -75,14 +86,23 @@ BLIND = Method("blind")
 """No visual token: what can be answered without looking."""
 
 
+def target_of(budget: str) -> int | float:
+    """The mean that `auto:0.11` or `auto:64` asks for."""
+    word = budget.removeprefix(AUTO)
+    return float(word) if "." in word or "e" in word.lower() else int(word)
+
+
 def parse_budget(text: Budget) -> Budget:
-    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and not `auto`."""
-    way_out = "write a fraction kept with a point (0.11) or a count of visual tokens (64)"
+    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, no `auto:`."""
+    way_out = (
+        "write a fraction kept with a point (0.11), a count of visual tokens (64), or a mean of either "
+        "over all prompts (auto:0.11, auto:64)"
+    )
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
     word = str(text).strip()
-    if word == "auto":
-        return word
+    if word.startswith(AUTO):
+        return f"{AUTO}{parse_budget(word.removeprefix(AUTO))}"
     try:
         value = float(word) if "." in word or "e" in word.lower() else int(word)
     except ValueError:

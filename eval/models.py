@@ -13,8 +13,11 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.nano import MODELS
 from arr_coc.family import FAMILIES, REFUSED
+from arr_coc.need import Need, load_need
 from arr_coc.parts import parts_of
 
+NEED = "need.safetensors"
+"""File in a model's folder that `arr-coc calibrate` makes."""
 _HOLDS = "the folder must hold config.json, processor files and safetensors weights"
 _GIVES = "it is not in the cache, and the hub has none such, asks for a login, or cannot be reached"
 
@@ -25,6 +28,8 @@ class Loaded:
 
     model: Any
     processor: Any
+    need: Need | None = None
+    """What budgets it needed for which questions, if it was calibrated: see `arr-coc calibrate`."""
 
     @property
     def weights(self) -> str:
@@ -89,7 +94,9 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
         tokenizer.pad_token = tokenizer.eos_token
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return Loaded(model.eval() if place is None else model.eval().to(place), processor)
+    learned = Path(source) / NEED
+    need = load_need(learned) if learned.is_file() else None
+    return Loaded(model.eval() if place is None else model.eval().to(place), processor, need)
 
 
 def _check_parts(config: Any) -> None:

@@ -1,6 +1,7 @@
 """Run an evaluation: every method at every budget on the same items, batch by batch, where it was left."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from arr_coc.eval.report import report
 from arr_coc.eval.samples import Sample
 from arr_coc.eval.table import failures, grouped, paired, rows
 from arr_coc.eval.tasks import Task
+from arr_coc.need import load_need
 
 DONE_BEFORE = "done before"
 """What progress is told of answers that an earlier run gave."""
@@ -52,10 +54,12 @@ def evaluate(
     expected = total(config)  # an impossible limit is said before a model is loaded
     prepare(config.folder)
     loaded = load(config.model, rank.device(config.device), config.dtype)
+    if config.need:
+        loaded = replace(loaded, need=load_need(config.need))
     task = config.opened(loaded.model.config.model_type)
     folder = claim(config, loaded.weights)
     with journal(folder, rank) as record:
-        done = {sample.key for sample in everything(folder) if not (retry and sample.error)}
+        done = {sample.key: sample for sample in everything(folder) if not (retry and sample.error)}
         if rank.of == 1:
             progress(len(done), DONE_BEFORE)
         asker = Asker(config, task, loaded)

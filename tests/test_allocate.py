@@ -10,7 +10,7 @@ from arr_coc.allocate import Allocator
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.select import SELECTORS
-from arr_coc.types import Context, Pictures, Scores
+from arr_coc.types import Context, Pictures, Scores, Spending
 from tests.contexts import context
 
 ROWS = [[3, 12, 2], [4, 9, 1, 16, 3], [6]]
@@ -186,9 +186,9 @@ def test_expected_free_energy_of_the_guide_is_minus_the_relevance_of_what_is_kep
 
 def test_a_policy_sees_the_scores_and_may_keep_all() -> None:
     class Policy:
-        def __call__(self, pictures: Pictures, scores: Scores) -> torch.Tensor:
+        def __call__(self, pictures: Pictures, scores: Scores) -> Spending:
             assert scores.epistemic is not None
-            return torch.where(pictures.count > 10, pictures.count, 3)
+            return Spending(torch.where(pictures.count > 10, pictures.count, 3))
 
     prefill = context(ROWS)
     assert Allocator("efe", Policy())(prefill).budget.tolist() == [[12, 0], [3, 16], [0, 0]]

@@ -18,17 +18,17 @@ NOTHING = Scores(torch.zeros(3, 12))
 @settings(max_examples=50, deadline=None)
 def test_a_ratio_keeps_its_share_rounded_and_one_token_at_least(counts: list[int], keep_ratio: float) -> None:
     these = pictures(counts)
-    kept = Ratio(keep_ratio)(these, Scores(torch.zeros(these.valid.shape)))
+    kept = Ratio(keep_ratio)(these, Scores(torch.zeros(these.valid.shape))).tokens
     assert kept.tolist() == [max(1, round(keep_ratio * n)) for n in counts]
 
 
 def test_a_ratio_of_one_keeps_all() -> None:
     these = pictures([12, 5, 1])
-    assert torch.equal(Ratio(1.0)(these, NOTHING), these.count)
+    assert torch.equal(Ratio(1.0)(these, NOTHING).tokens, these.count)
 
 
 def test_a_count_keeps_the_same_of_every_picture() -> None:
-    assert Count(4)(pictures([12, 5, 4]), NOTHING).tolist() == [4, 4, 4]
+    assert Count(4)(pictures([12, 5, 4]), NOTHING).tokens.tolist() == [4, 4, 4]
 
 
 def test_a_count_above_the_tokens_of_a_picture_says_how_many_there_are_and_the_way_out() -> None:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from arr_coc.budgets import BUDGETS
-from arr_coc.types import Pictures, Scores
+from arr_coc.types import Pictures, Scores, Spending
 
 
 @BUDGETS.register("count")
@@ -27,7 +25,7 @@ class Count:
                 "write a number from 1 up; scorer='blind' keeps none"
             )
 
-    def __call__(self, pictures: Pictures, scores: Scores) -> Int[Tensor, " picture"]:
+    def __call__(self, pictures: Pictures, scores: Scores) -> Spending:
         """The number, for every picture. Raises ValueError if a picture has fewer tokens."""
         # A host sync: an impossible request must not reach the selector.
         counts = pictures.count.tolist()
@@ -37,4 +35,4 @@ class Count:
                     f"budget={self.tokens} is more than the {count} visual tokens that picture {nth} of row "
                     f"{row} has: ask for fewer, or for a ratio; budget=1.0 keeps all"
                 )
-        return torch.full_like(pictures.count, self.tokens)
+        return Spending(torch.full_like(pictures.count, self.tokens))

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
-from torch import Tensor
 
 from arr_coc.budgets import BUDGETS
-from arr_coc.types import Pictures, Scores
+from arr_coc.types import Pictures, Scores, Spending
 
 
 @BUDGETS.register("ratio")
@@ -27,8 +25,8 @@ class Ratio:
                 "a whole number, such as budget=64, is a count; scorer='blind' keeps none"
             )
 
-    def __call__(self, pictures: Pictures, scores: Scores) -> Int[Tensor, " picture"]:
+    def __call__(self, pictures: Pictures, scores: Scores) -> Spending:
         """max(1, round(keep_ratio n)) of every picture's n tokens."""
         # A host sync: Python rounds in float64, which not every device has.
         kept = [max(1, round(self.keep_ratio * n)) for n in pictures.count.tolist()]
-        return torch.tensor(kept, dtype=torch.long, device=pictures.count.device)
+        return Spending(torch.tensor(kept, dtype=torch.long, device=pictures.count.device))

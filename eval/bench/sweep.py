@@ -1,6 +1,6 @@
 """What one pass over the data saves: all methods and budgets together, and each on its own, same answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter, process_time
 from typing import Any
@@ -12,7 +12,6 @@ from arr_coc.eval.environment import environment
 from arr_coc.eval.method import BLIND, FULL, Budget
 from arr_coc.eval.models import Loaded, load
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.tasks.task import open_task
 
 METHODS, BUDGETS = ("efe", "divprune", "random", "stride"), (0.33, 0.22, 0.11, 0.05, 0.02)
 NOTE = (
@@ -36,9 +35,9 @@ def measure(
 ) -> dict[str, Any]:
     """One pass with every setting of `config`, then a pass for each setting, with and without references."""
     loaded = loaded or load(config.model, config.device, config.dtype)
-    _run(replace(config, limit=1), loaded, set())  # warms up
+    _run(replace(config, limit=1), loaded, {})  # warms up
     say("all in one pass")
-    together = _run(config, loaded, set())
+    together = _run(config, loaded, {})
     say("the same, references left out")
     bare = _run(config, loaded, _references(config))
     swept = [(method.name, budget) for method, budget in config.settings()[2:]]
@@ -46,7 +45,7 @@ def measure(
     for method, budget in swept:
         say(f"{method} at {budget} on its own")
         alone = replace(config, methods=(method,), budgets=(budget,))
-        apart.append(_run(alone, loaded, set()))
+        apart.append(_run(alone, loaded, {}))
         strict.append(_run(alone, loaded, _references(config)))
     rows = [_row("with_references", together, apart), _row("without_references", bare, strict)]
     return {
@@ -63,8 +62,8 @@ def measure(
     }
 
 
-def _run(config: RunConfig, loaded: Loaded, done: set[Key]) -> Pass:
-    task = open_task(config.task, config.data)
+def _run(config: RunConfig, loaded: Loaded, done: Mapping[Key, Any]) -> Pass:
+    task = config.opened()
     asker = Asker(config, task, loaded)
     started, cpu = perf_counter(), process_time()
     samples = [
@@ -76,11 +75,11 @@ def _run(config: RunConfig, loaded: Loaded, done: set[Key]) -> Pass:
     return Pass(samples, perf_counter() - started, process_time() - cpu)
 
 
-def _references(config: RunConfig) -> set[Key]:
-    task = open_task(config.task, config.data)
+def _references(config: RunConfig) -> Mapping[Key, Any]:
+    task = config.opened()
     items = list(task.items(config.split_of(task), config.limit))
     both: list[tuple[str, Budget]] = [(BLIND.name, 0), (FULL.name, 1.0)]
-    return {(config.task, method, budget, item.id) for method, budget in both for item in items}
+    return {(config.task, method, budget, item.id): None for method, budget in both for item in items}
 
 
 def _answers(one: Pass) -> set[tuple[Key, str, int]]:

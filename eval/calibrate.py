@@ -1,0 +1,83 @@
+"""Learn what budgets a model needs for which questions: its own answers with all tokens are the teacher."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from arr_coc.allocate import Allocator
+from arr_coc.attach import attached
+from arr_coc.budgets.auto import RATIOS
+from arr_coc.eval.batches import batches
+from arr_coc.eval.config import RunConfig
+from arr_coc.eval.journal import everything
+from arr_coc.eval.method import FULL, Method
+from arr_coc.eval.models import NEED, Loaded, load
+from arr_coc.eval.prompt import prompt
+from arr_coc.eval.tasks.task import Item, looked_at
+from arr_coc.eval.terminal import evaluate_with_progress
+from arr_coc.need import Need, Seen, learn, look
+from arr_coc.scorers import SCORERS
+from arr_coc.types import Allocation, Context, Scorer
+
+
+def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
+    """Answer every item at every candidate budget, and count. Stopped, it goes on where it was.
+
+    `config` names one method. No label is read: what counts is whether an answer is the full model's.
+    """
+    method = config.parsed()[0]
+    config = replace(config, methods=(method.name,), budgets=RATIOS, examples=0)
+    evaluate_with_progress(config, False, console)
+    said = {(s.id, s.method, s.budget): s.answer for s in everything(config.folder) if not s.error}
+    loaded = load(config.model, config.device, config.dtype)
+    task = config.opened(loaded.model.config.model_type)
+    asked = [
+        item
+        for item in task.items(config.split_of(task), config.limit)
+        if all((item.id, m.name, b) in said for m, b in config.settings())
+    ]
+    together = list(batches(asked, config.batch_size))  # which changes their order
+    looks = [_look(loaded, method, batch) for batch in together]
+    agrees = torch.tensor(
+        [
+            [said[item.id, method.name, ratio] == said[item.id, FULL.name, 1.0] for ratio in config.budgets]
+            for batch in together
+            for item in batch
+        ]
+    )
+    seen = Seen(
+        *(torch.cat([getattr(one, name) for one in looks]).cpu() for name in Seen.__dataclass_fields__)
+    )
+    need = learn(RATIOS, seen, agrees, method.name)
+    path = config.folder / NEED
+    need.save(path)
+    return need, path
+
+
+@dataclass
+class _Watch:
+    """Drops nothing and remembers what the agent sees. Of several pictures the first counts."""
+
+    scorer: Scorer
+    seen: list[Seen] = field(default_factory=list)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return getattr(self.scorer, "needs", ())
+
+    def __call__(self, context: Context) -> Allocation:
+        pictures = context.pictures()
+        seen, first = look(pictures, self.scorer(pictures)), pictures.nth == 0
+        self.seen.append(Seen(seen.question[first], seen.wanted[first], seen.count[first]))
+        return Allocator(budget=1.0)(context)
+
+
+def _look(loaded: Loaded, method: Method, items: list[Item]) -> Seen:
+    items = [looked_at(item) for item in items]
+    asked = prompt(loaded, [item.pictures for item in items], [item.question for item in items])
+    watch = _Watch(SCORERS[method.scorer]())
+    with attached(loaded.model, watch), torch.no_grad():
+        loaded.model(**asked.for_generate())
+    return watch.seen[0]
