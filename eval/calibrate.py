@@ -38,7 +38,7 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
         for item in task.items(config.split_of(task), config.limit)
         if all((item.id, m.name, b) in said for m, b in config.settings())
     ]
-    together = list(batches(asked, config.batch_size))  # which changes their order
+    together = list(batches(iter(asked), config.batch_size))  # which changes their order
     looks = [_look(loaded, method, batch) for batch in together]
     agrees = torch.tensor(
         [

@@ -85,7 +85,7 @@ class Auto:
         worth = (candidates / target).to(loss)
         G = loss.clone()
         # Host syncs: the price that a prompt pays is what those before it left.
-        for row in pictures.row.unique().tolist():
+        for row in sorted(set(pictures.row.tolist())):
             here = (pictures.row == row).nonzero()[:, 0]
             G[here] += self.price * worth[here]
             best = candidates[here].gather(1, G[here].argmin(1, keepdim=True))
@@ -126,9 +126,9 @@ def fair_price(
     loss: Float[Tensor, "prompt budgets"], worth: Float[Tensor, "prompt budgets"], rounds: int = 60
 ) -> float:
     """The price at which the budgets of least loss + price * worth are worth 1 on average, by bisection."""
-    low, high = 1e-6, 1e6
+    low, high = -14.0, 14.0  # ln of nats
     for _ in range(rounds):
-        price = (low * high) ** 0.5
+        price = exp((low + high) / 2)
         spent = worth.gather(1, (loss + price * worth).argmin(1, keepdim=True)).mean()
-        low, high = (price, high) if spent > 1 else (low, price)
-    return (low * high) ** 0.5
+        low, high = ((low + high) / 2, high) if spent > 1 else (low, (low + high) / 2)
+    return exp((low + high) / 2)
