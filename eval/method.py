@@ -101,8 +101,13 @@ def parse_budget(text: Budget) -> Budget:
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
     word = str(text).strip()
+    if word == AUTO.removesuffix(":"):
+        word = f"{AUTO}{Auto.target}"
     if word.startswith(AUTO):
-        return f"{AUTO}{parse_budget(word.removeprefix(AUTO))}"
+        target = parse_budget(word.removeprefix(AUTO))
+        if isinstance(target, str):
+            raise ValueError(f"cannot read the budget {word!r}: {way_out}")
+        return f"{AUTO}{target}"
     try:
         value = float(word) if "." in word or "e" in word.lower() else int(word)
     except ValueError:
