@@ -6,8 +6,12 @@ infer, predict and learn with it, and return what they found.
 
 from arr_coc.agent.action import action_log_prob, action_marginals, sample_action
 from arr_coc.agent.agent import Agent
+from arr_coc.agent.counterfactual import Counterfactual, Mixed, update_bias, update_mapping
+from arr_coc.agent.desirability import update_desirability
+from arr_coc.agent.dynamic import DynamicProgramming, Induction, dynamic_policies
 from arr_coc.agent.evidence import Observation, check_observations, log_likelihood
 from arr_coc.agent.experience import Learning
+from arr_coc.agent.hierarchy import Context, Goal, Hierarchy, HierarchyRecord, live
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.inference import Posterior, free_energy, infer_posterior, infer_states
 from arr_coc.agent.learning import parameter_divergence, update_A, update_B, update_D, update_E
@@ -45,13 +49,21 @@ __all__ = [
     "Agent",
     "Axes",
     "Beliefs",
+    "Context",
+    "Counterfactual",
+    "DynamicProgramming",
     "Exhaustive",
     "ExpectedFreeEnergy",
     "Filtered",
     "GenerativeModel",
     "Given",
+    "Goal",
+    "Hierarchy",
+    "HierarchyRecord",
+    "Induction",
     "Intention",
     "Learning",
+    "Mixed",
     "MonteCarlo",
     "Objective",
     "Observation",
@@ -74,6 +86,7 @@ __all__ = [
     "behaviour_log_likelihood",
     "check_observations",
     "compiled",
+    "dynamic_policies",
     "expected_free_energy",
     "filter_states",
     "free_energy",
@@ -82,6 +95,7 @@ __all__ = [
     "infer_posterior",
     "infer_precision",
     "infer_states",
+    "live",
     "log_evidence_gain",
     "log_likelihood",
     "marginal_messages",
@@ -102,6 +116,9 @@ __all__ = [
     "update_B",
     "update_D",
     "update_E",
+    "update_bias",
+    "update_desirability",
+    "update_mapping",
     "variational_messages",
     "window_free_energy",
 ]

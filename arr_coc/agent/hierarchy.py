@@ -134,7 +134,8 @@ class Hierarchy:
                 up = (log - log.amax(1, keepdim=True)).exp()
             else:
                 up = self.lower.qs[link.factor] @ link.report.T
-            obs[link.modality] = up if obs[link.modality] is None else obs[link.modality] * up
+            said = obs[link.modality]
+            obs[link.modality] = up if said is None else said * up
         return tuple(obs)
 
     def _evidence(
@@ -162,13 +163,13 @@ def live(
 ) -> HierarchyRecord:
     """Let both levels act for `upper_steps` of the upper one, from a reset of the world and of both."""
     upper, lower = hierarchy.upper, hierarchy.lower
-    lower.model = hierarchy._base
     upper.reset()
     lower.reset()
     hierarchy.descend()
-    obs, done, decided, believed = [world.reset(lower.batch, generator)], [], [], []
-    start, episode, acted = lower.prior, [obs[0]], []
-    lower.infer_states(obs[0])
+    seen = [world.reset(lower.batch, generator)]
+    done, decided, believed = list[Tensor](), list[Tensor](), list[Beliefs]()
+    start, episode, acted = lower.prior, list[Sequence[Observation]](seen), list[Tensor]()
+    lower.infer_states(seen[0])
     for step in range(upper_steps + 1):
         believed.append(upper.infer_states(hierarchy.ascend(episode, acted, start)))
         if step == upper_steps:
@@ -182,12 +183,12 @@ def live(
         for _ in range(hierarchy.steps):
             lower.infer_policies()
             acted.append(lower.act())
-            episode.append(world.step(acted[-1]))
-            lower.infer_states(episode[-1])
-        obs += episode[1:]
+            seen.append(world.step(acted[-1]))
+            episode.append(seen[-1])
+            lower.infer_states(seen[-1])
         done += acted
     return HierarchyRecord(
-        observations=tuple(torch.stack(o, 1) for o in zip(*obs, strict=True)),
+        observations=tuple(torch.stack(o, 1) for o in zip(*seen, strict=True)),
         actions=torch.stack(done, 1),
         upper_actions=torch.stack(decided, 1),
         upper_qs=in_time(believed),

@@ -52,6 +52,8 @@ class Command:
 class Behaviour(nn.Module):
     """P(action | state, command): features of the state, gated by the command, through a perceptron."""
 
+    scale: Tensor
+
     def __init__(
         self, features: int, actions: int, width: int = 64, scale: tuple[float, float] = (0.02, 0.02)
     ) -> None:
@@ -139,7 +141,7 @@ def fit(
         states, command, actions = past.draw(batch, generator)
         loss = nn.functional.cross_entropy(behaviour(states, command), actions)
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
         total += loss.item()
     return total / max(updates, 1)
@@ -154,7 +156,7 @@ def act(
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, " batch"]:
     """An action drawn from the behaviour function, or its likeliest."""
-    logits = behaviour(states, command)
+    logits: Tensor = behaviour(states, command)
     if greedy:
         return logits.argmax(1)
     return torch.multinomial(torch.softmax(logits, 1), 1, generator=generator)[:, 0]

@@ -127,7 +127,7 @@ def _habit(seed: int, episodes: int, say: Callable[[str], None], memory: int = 5
     chance, lengths, goal = random.Random(seed), [], world.find("G")
     for _ in range(episodes):
         odds = mapping.T.tolist()
-        here, walk = world.find("S"), []
+        here, walk = world.find("S"), list[tuple[int, int]]()
         while here != goal and len(walk) < LONGEST:
             action = chance.choices(range(len(MOVES)), odds[here])[0]
             walk.append((here, action))
