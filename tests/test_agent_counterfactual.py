@@ -73,9 +73,10 @@ def test_a_walk_that_went_well_is_walked_again() -> None:
 
 
 @pytest.mark.parametrize("bias", [0.0, 1.0])
-def test_a_mixture_of_one_is_that_one(bias: float) -> None:
+@pytest.mark.parametrize("gamma", [1.5, float("inf")])
+def test_a_mixture_of_one_is_that_one(bias: float, gamma: float) -> None:
     model, steps = model_of(1, (3, 2), (2,), (2, 2)), [Step((), beliefs(1, (3, 2)))]
-    habit, plan = Counterfactual.of(model), DynamicProgramming(2, gamma=1.5)
+    habit, plan = Counterfactual.of(model), DynamicProgramming(2, gamma)
     habit = replace(habit, mapping=torch.rand(4, 6, dtype=torch.float64).softmax(0))
 
     mixed = Mixed(habit, plan, torch.full((6,), bias, dtype=torch.float64))(model, 0)(steps)

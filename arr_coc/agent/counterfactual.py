@@ -85,7 +85,8 @@ class Mixed:
                     f"policies of {other.policies.shape[1]} steps: take one whose policies are first actions"
                 )
             bias = (merged_beliefs(steps[-1].qs) @ self.bias)[:, None]
-            scores = torch.lerp(one.log_q_pi.log_softmax(1), other.log_q_pi.log_softmax(1), bias)
+            # What one of them rules out is as good as ruled out, but the other may still be the only one.
+            scores = torch.lerp(log_stable(one.q_pi), log_stable(other.q_pi), bias)
             return Outlook(one.policies, torch.softmax(scores, 1), torch.lerp(one.G, other.G, bias), scores)
 
         return judge

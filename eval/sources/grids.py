@@ -69,8 +69,7 @@ def learning(seeds: tuple[int, ...], say: Callable[[str], None], episodes: int =
     planned = [_planner(seed, episodes, say) for seed in seeds]
     learned = [_habit(seed, 10 * episodes, say) for seed in seeds]
     return {
-        "figure": "length of episodes in the 10 x 10 maze while it is learned: planning needs fewer of them, "
-        "counterfactual learning less computation",
+        "figure": "length of episodes in the 10 x 10 maze while it is learned: planning needs fewer steps",
         "citation": LEARNING,
         "published": None,
         "ours": {
