@@ -54,16 +54,16 @@ def test_a_row_made_anew_leaves_the_others_as_they_are(
 ) -> None:
     out = tmp_path / "sources.json"
     out.write_text(json.dumps({"rows": {"kept": {"ours": 1}}}))
-    monkeypatch.setattr(sys, "argv", ["sources", "--rows", "maze ways", "--seed", "3", "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["sources", "--rows", "maze-ways", "--seed", "3", "--out", str(out)])
 
     command.main()
 
     written = json.loads(out.read_text())
     assert written["rows"]["kept"] == {"ours": 1}
     assert {"command", "commit", "hardware", "seeds", "citation", "published"} <= written["rows"][
-        "maze ways"
+        "maze-ways"
     ].keys()
-    assert written["rows"]["maze ways"]["seeds"] == [3]
+    assert written["rows"]["maze-ways"]["seeds"] == [3]
 
 
 def test_every_committed_row_says_what_was_printed_and_what_came_out() -> None:

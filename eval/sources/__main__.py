@@ -21,13 +21,13 @@ from arr_coc.eval.sources import cartpole, grids, reach, slots, upside_down
 
 Row = Callable[[tuple[int, ...], Callable[[str], None]], dict[str, Any]]
 ROWS: dict[str, tuple[Row, int]] = {
-    "maze ways": (lambda seeds, say: grids.ways(seeds[0], say), 1),
-    "maze learning": (grids.learning, 3),
-    "cartpole planning": (cartpole.planning, 3),
-    "cartpole habit": (cartpole.habit, 10),
-    "two levels": (reach.row, 1),
-    "slot machines": (slots.row, 1),
-    "upside down": (upside_down.row, 3),
+    "maze-ways": (lambda seeds, say: grids.ways(seeds[0], say), 1),
+    "two-levels": (reach.row, 1),
+    "slot-machines": (slots.row, 1),
+    "upside-down": (upside_down.row, 3),
+    "maze-learning": (grids.learning, 3),
+    "cartpole-planning": (cartpole.planning, 3),
+    "cartpole-habit": (cartpole.habit, 10),
 }
 """What makes a row, and how many seeds it takes."""
 
@@ -37,7 +37,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS), help="default: all")
+    parser.add_argument(
+        "--rows",
+        nargs="+",
+        choices=list(ROWS),
+        default=list(ROWS),
+        metavar="ROW",
+        help=f"of {', '.join(ROWS)}; default: all",
+    )
     parser.add_argument("--seed", type=int, default=0, help="the first; a row takes as many as it needs")
     parser.add_argument("--out", type=Path, help="JSON file; a source checkout has a place for it")
     args = parser.parse_args()
