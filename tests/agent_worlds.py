@@ -4,6 +4,7 @@ from arr_coc.agent.worlds.bandit import Bandit
 from arr_coc.agent.worlds.chain import EpistemicChain
 from arr_coc.agent.worlds.grid import GridWorld
 from arr_coc.agent.worlds.imagined import Imagined
+from arr_coc.agent.worlds.slots import SlotMachines
 from arr_coc.agent.worlds.tmaze import TMaze
 from arr_coc.agent.worlds.world import World
 from tests.lives import one_factor
@@ -17,4 +18,5 @@ WORLDS: dict[str, World] = {
     "bandit": Bandit(chances=(0.1, 0.5, 0.9)),
     "drawn bandit": Bandit(arms=4),
     "imagined": Imagined(one_factor()),
+    "slots": SlotMachines(hint_reliability=0.8, left_better=0.6),
 }

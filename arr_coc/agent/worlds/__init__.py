@@ -5,6 +5,7 @@ from arr_coc.agent.worlds.chain import EpistemicChain
 from arr_coc.agent.worlds.grid import GridWorld
 from arr_coc.agent.worlds.gym import GymWorld, as_gymnasium
 from arr_coc.agent.worlds.imagined import Imagined
+from arr_coc.agent.worlds.slots import SlotMachines
 from arr_coc.agent.worlds.tmaze import TMaze
 from arr_coc.agent.worlds.world import Environment, World
 
@@ -15,6 +16,7 @@ __all__ = [
     "GridWorld",
     "GymWorld",
     "Imagined",
+    "SlotMachines",
     "TMaze",
     "World",
     "as_gymnasium",

@@ -1,0 +1,1 @@
+"""Figures of the sources this library's agents come from, made again: `python -m arr_coc.eval.sources`."""
