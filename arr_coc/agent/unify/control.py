@@ -1,7 +1,7 @@
 """Control as inference: the losses of soft actor-critic, and the same as free energies of policies.
 
-The guide's loss, -(Q(s, a) + temperature * entropy) of replayed actions a, trains no policy: Q does not depend
-on it. What both write down here is the expectation over the policy's own actions.
+The guide's loss, -(Q(s, a) + temperature * entropy) of given actions a, does not train the policy by the
+return: Q(s, a) does not depend on it. Both of these have the expectation over the policy's own actions.
 """
 
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def control_as_inference_losses(
 
 
 def _free_energy(log_pi: Tensor, G: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:
-    """KL[pi || posterior] / gamma, and the free energy E_pi[G + ln pi / gamma], which is more by the least."""
+    """KL[pi || posterior] / gamma, and E_pi[G + ln pi / gamma], which is that and the least there is."""
     log_posterior = torch.log_softmax(-gamma * G, 1)
     away = (log_pi.exp() * (log_pi - log_posterior)).sum(1) / gamma
     return away, away - torch.logsumexp(-gamma * G, 1) / gamma

@@ -28,9 +28,7 @@ def value_iteration(
     return q
 
 
-def conditional_plans(
-    model: GenerativeModel, horizon: int
-) -> Float[Tensor, "actions plans states"]:
+def conditional_plans(model: GenerativeModel, horizon: int) -> Float[Tensor, "actions plans states"]:
     """The return of every plan, which says what to do after every outcome, in every state.
 
     Enumerated, so for small worlds: K actions and O outcomes have K^(O^h) as many with a step more. The best

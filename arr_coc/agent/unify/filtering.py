@@ -25,9 +25,7 @@ class Paths(NamedTuple):
         return torch.einsum("p,ptn->tn", weight, hits)
 
 
-def all_paths(
-    model: GenerativeModel, obs: Int[Tensor, " time"], actions: Int[Tensor, " steps"]
-) -> Paths:
+def all_paths(model: GenerativeModel, obs: Int[Tensor, " time"], actions: Int[Tensor, " steps"]) -> Paths:
     """Every path of a model of one factor and modality, for short lives: there are states^time of them."""
     A, B, D = (log_stable(x) for x in (model.A[0], model.B[0], model.D[0]))
     states = torch.tensor(list(product(range(model.n_states[0]), repeat=len(obs))))

@@ -24,11 +24,11 @@ class GaussianBeliefs(NamedTuple):
     mean: Float[Tensor, "time states"]
     covariance: Float[Tensor, "time states states"]
     F: Float[Tensor, " time"] | Float[Tensor, ""]
-    """Free energy in nats: of each observation given those before, or of all together."""
+    """Free energy in nats, -ln p: of each observation given those before, or of all together."""
 
 
 def kalman_filter(world: LinearGaussian, y: Float[Tensor, "time obs"]) -> GaussianBeliefs:
-    """Given what was seen until then, by gains: https://doi.org/10.1115/1.3662552. F is -ln p(y_t | before)."""
+    """Given what was seen until then, by Kalman's gains, https://doi.org/10.1115/1.3662552."""
     mean, P, out = world.mean, world.covariance, []
     for t, seen in enumerate(y):
         if t:
@@ -36,7 +36,7 @@ def kalman_filter(world: LinearGaussian, y: Float[Tensor, "time obs"]) -> Gaussi
         S = world.observation @ P @ world.observation.T + world.observation_noise
         gain = torch.linalg.solve(S, world.observation @ P).T
         error = seen - world.observation @ mean
-        surprise = -torch.distributions.MultivariateNormal(torch.zeros_like(error), S).log_prob(error)
+        surprise = (error @ torch.linalg.solve(S, error) + torch.logdet(2 * torch.pi * S)) / 2
         mean, P = mean + gain @ error, P - gain @ S @ gain.T
         out.append((mean, P, surprise))
     return GaussianBeliefs(*(torch.stack(part) for part in zip(*out, strict=True)))
@@ -61,15 +61,17 @@ def least_free_energy(world: LinearGaussian, y: Float[Tensor, "time obs"]) -> Ga
     """Given all that was seen, by descent on the free energy of the whole path; F is -ln p(y)."""
     steps, n = len(y), len(world.mean)
 
-    def energy(path: Tensor) -> Tensor:
-        return path_energy(world, path.view(steps, n), y)
+    def gradient(x: Tensor) -> Tensor:
+        return error_gradient(world, x.view(steps, n), y).flatten()
 
-    path = descend(lambda x: error_gradient(world, x.view(steps, n), y).flatten(), y.new_zeros(steps * n))
-    curvature = torch.func.hessian(energy)(path)
+    zero = y.new_zeros(steps * n)
+    path = descend(gradient, zero).view(steps, n)
+    # The gradient is linear: its curvature is what it answers to one state at a time.
+    curvature = torch.stack([gradient(x) for x in torch.eye(len(zero), dtype=y.dtype)]) - gradient(zero)
     covariance = torch.linalg.inv(curvature)
-    F = energy(path) - torch.logdet(2 * torch.pi * covariance) / 2
-    blocks = [covariance[i : i + n, i : i + n] for i in range(0, steps * n, n)]
-    return GaussianBeliefs(path.view(steps, n), torch.stack(blocks), F)
+    F = path_energy(world, path, y) - torch.logdet(2 * torch.pi * covariance) / 2
+    blocks = [covariance[i : i + n, i : i + n] for i in range(0, len(zero), n)]
+    return GaussianBeliefs(path, torch.stack(blocks), F)
 
 
 def filter_by_errors(world: LinearGaussian, y: Float[Tensor, "time obs"]) -> GaussianBeliefs:
@@ -103,9 +105,10 @@ def error_gradient(
 ) -> Float[Tensor, "time states"]:
     """dF/dx: the weighted errors that a state makes, less those that it explains; local to its neighbours."""
     sensory, first, later = (torch.linalg.solve(noise, e.T).T for e, noise in _errors(world, path, y))
-    weighted = torch.cat([first, later])
     explained = torch.cat([later @ world.transition, torch.zeros_like(first)])
-    return weighted - explained - sensory @ world.observation
+    explained = explained + sensory @ world.observation
+    weighted: Tensor = torch.cat([first, later])
+    return weighted - explained
 
 
 def descend(
@@ -134,7 +137,8 @@ def gaussian_information(
 ) -> Float[Tensor, ""]:
     """I(x; y) of one observation in nats, ln det S / R / 2: of no belief's mean, so of no action."""
     S = world.observation @ covariance @ world.observation.T + world.observation_noise
-    return (torch.logdet(S) - torch.logdet(world.observation_noise)) / 2
+    gain: Tensor = torch.logdet(S) - torch.logdet(world.observation_noise)
+    return gain / 2
 
 
 def _errors(world: LinearGaussian, path: Tensor, y: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:

@@ -57,7 +57,7 @@ def seen(
 
 @dataclass(frozen=True)
 class LinearGaussian:
-    """x_0 ~ N(mean, covariance); x' = transition x + noise; y = observation x + noise. For a batch of one."""
+    """x_0 ~ N(mean, covariance); x' = transition x + noise; y = observation x + noise."""
 
     transition: Float[Tensor, "states states"]
     observation: Float[Tensor, "obs states"]
@@ -89,8 +89,8 @@ class LinearGaussian:
         """What is seen in one life of so many steps."""
 
         def noise(covariance: Tensor) -> Tensor:
-            white = torch.randn(len(covariance), generator=generator, dtype=DTYPE)
-            return torch.linalg.cholesky(covariance) @ white
+            root: Tensor = torch.linalg.cholesky(covariance)
+            return root @ torch.randn(len(covariance), generator=generator, dtype=DTYPE)
 
         x, seen = self.mean + noise(self.covariance), []
         for _ in range(steps):

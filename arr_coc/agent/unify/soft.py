@@ -69,7 +69,7 @@ def posterior_fixed_point(
     discount: float,
     rounds: int = 50,
 ) -> Float[Tensor, "states actions"]:
-    """The policy that is the posterior, softmax(-gamma G), under the G of following that same policy for ever.
+    """The policy that is the posterior softmax(-gamma G) under the G of following that policy for ever.
 
     Each round solves for the free energies F = E_pi[G + ln pi / gamma] of all states under the policy at
     hand, a linear system, and takes the posterior for the next policy.

@@ -1,4 +1,4 @@
-"""A claim of the guide, what is true instead or under which condition, and both measured on random problems."""
+"""A claim of the guide, and what is true instead or under which condition: both measured by seed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Claim:
     law: Measure
     """How far the truth is off: rounding."""
     tolerance: float
-    """The most that `law` may say."""
+    """The most that `law` may be."""
     gap: Measure | None = None
     """How far the guide's sentence, as it stands, is off. None where it is the truth."""
     condition: str = ""

@@ -128,11 +128,11 @@ CLAIMS = (
     Claim(
         "forward-backward",
         "State inference by free energy is filtering and smoothing",
-        "the least free energy of a Markov chain of beliefs is at forward-backward's",
+        "a Markov chain of beliefs has least free energy at forward-backward's; mean field is elsewhere",
         backward_gap,
         1e-10,
         mean_field_gap,
-        "beliefs about successive states may depend on each other: mean field over time is not",
+        "beliefs about successive states may depend on each other",
     ),
     Claim(
         "Kalman filter",

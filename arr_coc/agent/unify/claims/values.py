@@ -5,7 +5,7 @@ from torch import Tensor
 
 from arr_coc.agent.maths import Beliefs
 from arr_coc.agent.model import GenerativeModel
-from arr_coc.agent.objective import EFE
+from arr_coc.agent.objective import EFE, REWARD
 from arr_coc.agent.planning import Plan, expected_free_energy
 from arr_coc.agent.unify.claims.claim import Claim
 from arr_coc.agent.unify.dynamic_programming import closed_loop, conditional_plans, open_loop, value_iteration
@@ -17,7 +17,7 @@ def _known(model: GenerativeModel) -> Beliefs:
     return (torch.eye(model.n_states[0], dtype=DTYPE),)
 
 
-def _q_and_G(seed: int, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+def _both_ways(seed: int, deterministic: bool = False) -> tuple[Tensor, Tensor, Tensor]:
     model = seen(source(seed), deterministic=deterministic)
     q = value_iteration(model.B[0], torch.log_softmax(model.C[0], 0), 4)
     return q, closed_loop(model, _known(model), 4), open_loop(model, _known(model), 4)
@@ -25,20 +25,20 @@ def _q_and_G(seed: int, deterministic: bool = False) -> tuple[Tensor, Tensor, Te
 
 def q_gap(seed: int) -> float:
     """Closed-loop G and -Q*, and the return lost by the action of least G."""
-    q, G, _ = _q_and_G(seed)
+    q, G, _ = _both_ways(seed)
     lost = q.amax(1) - q.gather(1, G.argmin(1, keepdim=True))[:, 0]
     return max(float((G + q).abs().max()), float(lost.max()))
 
 
 def fixed_plan_gap(seed: int) -> float:
     """How much worse the best sequence is than -V*, where transitions are stochastic."""
-    q, _, sequences = _q_and_G(seed)
+    q, _, sequences = _both_ways(seed)
     return float((sequences.amin(1) + q.amax(1)).max())
 
 
 def deterministic_gap(seed: int) -> float:
     """The same where transitions are deterministic and the state is known."""
-    q, _, sequences = _q_and_G(seed, deterministic=True)
+    q, _, sequences = _both_ways(seed, deterministic=True)
     return float((sequences.amin(1) + q.amax(1)).abs().max())
 
 
@@ -47,6 +47,24 @@ def unknown_start_gap(seed: int) -> float:
     model = seen(source(seed), deterministic=True)
     qs = (model.D[0][None],)
     return float((open_loop(model, qs, 4).amin(1) - closed_loop(model, qs, 4).amin(1)).max())
+
+
+def _curiosity(seed: int, deterministic: bool) -> Tensor:
+    """G with information gain, less G without."""
+    model = seen(source(seed), deterministic=deterministic)
+    curious, plain = (closed_loop(model, _known(model), 3, aim) for aim in (EFE, REWARD))
+    return curious - plain
+
+
+def certain_gap(seed: int) -> float:
+    """G with information gain and without: the state is seen, transitions are deterministic."""
+    return float(_curiosity(seed, deterministic=True).abs().max())
+
+
+def chance_gap(seed: int) -> float:
+    """How actions differ in that where the state is seen but chance decides which it will be."""
+    of_actions = _curiosity(seed, deterministic=False)
+    return float((of_actions - of_actions.mean(1, keepdim=True)).abs().max())
 
 
 def cost_to_go_gap(seed: int) -> float:
@@ -100,11 +118,20 @@ CLAIMS = (
     Claim(
         "EFE and Q-values",
         "Without the epistemic term argmin G = argmax Q, of policies as of actions",
-        "G(s, a) = -Q*(s, a); open-loop plans are never better, and here worse",
+        "G(s, a) = -Q*(s, a); sequences fixed beforehand are never better, and here worse",
         q_gap,
         1e-10,
         fixed_plan_gap,
         "later actions may depend on what is seen by then",
+    ),
+    Claim(
+        "no uncertainty",
+        "Without uncertainty about states G(a) = -E r = -Q(s, a)",
+        "G is then -Q*; a state that is seen is not enough: what chance decides is information, H[Q(s')]",
+        certain_gap,
+        1e-10,
+        chance_gap,
+        "transitions are deterministic as well",
     ),
     Claim(
         "plans as sequences",
