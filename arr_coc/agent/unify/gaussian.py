@@ -106,9 +106,8 @@ def error_gradient(
     """dF/dx: the weighted errors that a state makes, less those that it explains; local to its neighbours."""
     sensory, first, later = (torch.linalg.solve(noise, e.T).T for e, noise in _errors(world, path, y))
     explained = torch.cat([later @ world.transition, torch.zeros_like(first)])
-    explained = explained + sensory @ world.observation
-    weighted: Tensor = torch.cat([first, later])
-    return weighted - explained
+    gradient: Tensor = torch.cat([first, later]) - explained - sensory @ world.observation
+    return gradient
 
 
 def descend(

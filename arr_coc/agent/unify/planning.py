@@ -31,7 +31,7 @@ class Searcher:
 
     def planner(self, horizon: int, simulations: int | None, seed: int) -> Planner:
         """With so many simulations a decision; None looks at the whole tree."""
-        search = Search(horizon, self.objective)
+        search = Search(horizon, self.objective, least_action=0.0, least_branch=0.0)
         if simulations is None:
             return Sophisticated(search, float("inf"))
         chance = torch.Generator().manual_seed(seed)

@@ -49,6 +49,11 @@ def unknown_start_gap(seed: int) -> float:
     return float((open_loop(model, qs, 4).amin(1) - closed_loop(model, qs, 4).amin(1)).max())
 
 
+def _apart(of_actions: Tensor) -> float:
+    """How far the last axis is from a constant, which would leave every choice as it is."""
+    return float((of_actions - of_actions.mean(-1, keepdim=True)).abs().max())
+
+
 def _curiosity(seed: int, deterministic: bool) -> Tensor:
     """G with information gain, less G without."""
     model = seen(source(seed), deterministic=deterministic)
@@ -63,8 +68,7 @@ def certain_gap(seed: int) -> float:
 
 def chance_gap(seed: int) -> float:
     """How actions differ in that where the state is seen but chance decides which it will be."""
-    of_actions = _curiosity(seed, deterministic=False)
-    return float((of_actions - of_actions.mean(1, keepdim=True)).abs().max())
+    return _apart(_curiosity(seed, deterministic=False))
 
 
 def cost_to_go_gap(seed: int) -> float:
@@ -92,9 +96,9 @@ def pragmatic_gap(seed: int) -> float:
 
 
 def guide_pragmatic_gap(seed: int) -> float:
-    """Reward lost by the action of least KL[Q(o) || P~(o)], which the guide takes for the best of E r."""
+    """How actions differ in E r + KL[Q(o) || P~(o)], which the guide takes for a constant."""
     reward, risk, _, _, _ = _one_step(seed)
-    return float(reward.max() - reward[risk.argmin()])
+    return _apart(reward + risk)
 
 
 def decomposition_gap(seed: int) -> float:
@@ -109,9 +113,9 @@ def decomposition_gap(seed: int) -> float:
 
 
 def guide_decomposition_gap(seed: int) -> float:
-    """How much G the action costs that is best by the guide's KL[Q(o) || P~(o)] - I(o; s)."""
+    """How actions differ in what G is more than the guide's KL[Q(o) || P~(o)] - I(o; s)."""
     _, risk, _, information, G = _one_step(seed)
-    return float(G[(risk - information).argmin()] - G.min())
+    return _apart(G - risk + information)
 
 
 CLAIMS = (
