@@ -44,13 +44,16 @@ RULES = {
 }
 """Ways to pull arms. `win` is the log-preference for winning over losing: 2 nats is `Bandit`'s own."""
 
-WORLDS: dict[str, tuple[World, int, int]] = {
-    "nothing hidden": (GridWorld(plan=("S..", ".#.", "..G")), 4, 8),
-    "information first": (EpistemicChain(), 4, 10),
+WORLDS: dict[str, tuple[World, int, int, int]] = {
+    "nothing hidden": (GridWorld(plan=("S..", ".#.", "..G")), 4, 8, 8),
+    "information first": (EpistemicChain(), 4, 10, 1),
 }
-"""A world, how far one looks ahead in it and how many steps one lives."""
+"""A world, how far one looks ahead in it, how many steps one lives, and of how many lives one is enough.
 
-BUDGETS: tuple[int | None, ...] = (5, 16, 32, 64, 128, 256, None)
+In the grid nothing is left to chance but what the search tries.
+"""
+
+BUDGETS: tuple[int | None, ...] = (5, 16, 32, 64, 128, None)
 """Simulations for each decision; None is the whole tree."""
 
 
@@ -67,9 +70,10 @@ def measure(
     say("regret")
     explored = regret_curves(runs, pulls, seed)
     earned = {}
-    for name, (world, horizon, steps) in WORLDS.items():
+    for name, (world, horizon, steps, enough) in WORLDS.items():
         say(f"budgets: {name}")
-        earned[name] = value_by_budget(world, horizon, steps, BUDGETS, episodes, seed)
+        lives = max(2, episodes // enough)
+        earned[name] = value_by_budget(world, horizon, steps, BUDGETS, lives, seed)
     return {
         **environment(),
         "seed": seed,
@@ -163,10 +167,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--problems", type=int, default=200, help="random problems for each claim")
-    parser.add_argument("--runs", type=int, default=1000, help="bandits for each rule")
+    parser.add_argument("--problems", type=int, default=64, help="random problems for each claim")
+    parser.add_argument("--runs", type=int, default=400, help="bandits for each rule")
     parser.add_argument("--pulls", type=int, default=3000, help="pulls in each bandit")
-    parser.add_argument("--episodes", type=int, default=32, help="lives for each budget of a search")
+    parser.add_argument("--episodes", type=int, default=16, help="lives for each budget of a search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="default: eval/results/unification.json of a checkout")
     args = parser.parse_args()
@@ -176,9 +180,12 @@ def main() -> None:
     out: Path = args.out or Path(str(committed)) / "unification.json"
     console = Console()
     with console.status("...") as status:
-        results = measure(
-            args.problems, args.runs, args.pulls, args.episodes, args.seed, lambda what: status.update(what)
-        )
+
+        def say(what: str) -> None:
+            """On a terminal in one place, in a log line by line."""
+            status.update(what) if console.is_terminal else console.print(what)
+
+        results = measure(args.problems, args.runs, args.pulls, args.episodes, args.seed, say)
     show(results, console)
     write_json(out, results)
     draw(results, out.with_suffix(".png"))

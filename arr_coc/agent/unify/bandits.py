@@ -30,7 +30,7 @@ def expected_free_energy_of_arms(counts: Counts, win: float) -> Float[Tensor, "r
     return -p @ wished - dirichlet_information(counts.movedim(-1, 0), p.movedim(-1, 0))
 
 
-def ucb_bonus(n: Float[Tensor, "*arms"], pulls: float) -> Float[Tensor, "*arms"]:
+def ucb_bonus(n: Float[Tensor, "*arms"], pulls: int) -> Float[Tensor, "*arms"]:
     """sqrt(2 ln N / n) of UCB1, https://doi.org/10.1023/A:1013689704352. In units of reward."""
     return (2 * log(pulls) / n).sqrt()
 

@@ -59,7 +59,7 @@ def guide_rate_gap(seed: int) -> float:
     """How the bonus of UCB1 falls with n, and how information gain does: their powers of n differ by this."""
     counts = _pulled(seed)
     n = counts.sum(0)
-    both = torch.stack([dirichlet_information(counts, counts / n), ucb_bonus(n, 1e7)]).log()
+    both = torch.stack([dirichlet_information(counts, counts / n), ucb_bonus(n, 10**7)]).log()
     falls = (both[:, -1] - both[:, 0]) / (n[-1] / n[0]).log()
     return float((falls[0] - falls[1]).abs())
 
