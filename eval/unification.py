@@ -141,14 +141,18 @@ def regret_curves(runs: int, pulls: int, seed: int) -> dict[str, Any]:
 def value_by_budget(
     world: World, horizon: int, steps: int, budgets: Sequence[int | None], episodes: int, seed: int
 ) -> dict[str, Any]:
-    """What every searcher earns in so many lives, by simulations for each decision."""
-    curves = {}
-    for name, searcher in SEARCHERS.items():
-        incomes = [value_of(searcher, world, horizon, n, steps, episodes, seed) for n in budgets]
-        curves[name] = _spread(torch.stack(incomes, 1))
+    """What every searcher earns in so many lives, by simulations for each decision.
+
+    `by_information_gain`: how much more with UCB and information gain than with UCB alone, life by life.
+    """
+    incomes = {
+        name: torch.stack([value_of(searcher, world, horizon, n, steps, episodes, seed) for n in budgets], 1)
+        for name, searcher in SEARCHERS.items()
+    }
     return {
         "world": type(world).__name__, "horizon": horizon, "steps": steps, "episodes": episodes,
-        "simulations": list(budgets), "curves": curves,
+        "simulations": list(budgets), "curves": {name: _spread(x) for name, x in incomes.items()},
+        "by_information_gain": _spread(incomes["EFE, UCB"] - incomes["reward, UCB"]),
     }  # fmt: skip
 
 
@@ -167,10 +171,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--problems", type=int, default=64, help="random problems for each claim")
+    parser.add_argument("--problems", type=int, default=128, help="random problems for each claim")
     parser.add_argument("--runs", type=int, default=400, help="bandits for each rule")
     parser.add_argument("--pulls", type=int, default=3000, help="pulls in each bandit")
-    parser.add_argument("--episodes", type=int, default=16, help="lives for each budget of a search")
+    parser.add_argument("--episodes", type=int, default=40, help="lives for each budget of a search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="default: eval/results/unification.json of a checkout")
     args = parser.parse_args()

@@ -124,4 +124,7 @@ def _incomes(name: str, found: dict[str, Any]) -> Table:
     for searcher, curve in found["curves"].items():
         cells = [f"{m:.1f} ± {s:.1f}" for m, s in zip(curve["mean"], curve["standard_error"], strict=True)]
         table.add_row(searcher, *cells)
+    more = found["by_information_gain"]
+    cells = [f"{m:+.1f} ± {s:.1f}" for m, s in zip(more["mean"], more["standard_error"], strict=True)]
+    table.add_row("by information gain", *cells, style="bold")
     return table
