@@ -24,7 +24,8 @@ from arr_coc.agent.unify.bandits import (
 )
 from arr_coc.agent.unify.problems import source
 
-ARMS = [((3, 2), (2, 3)), ((1, 1), (4, 9)), ((6, 2), (1, 1))]
+Pair = tuple[int, int]
+ARMS: list[tuple[Pair, Pair]] = [((3, 2), (2, 3)), ((1, 1), (4, 9)), ((6, 2), (1, 1))]
 RULES: list[Rule] = [thompson, ucb1, greedy, least_free_energy_arm(2.0)]
 
 
@@ -33,7 +34,9 @@ def chances(*of_arms: float, runs: int = 200) -> Tensor:
 
 
 @pytest.mark.parametrize(("one", "other"), ARMS)
-def test_the_probability_of_being_best_is_the_integral_of_density_and_distribution(one, other) -> None:  # type: ignore[no-untyped-def]
+def test_the_probability_of_being_best_is_the_integral_of_density_and_distribution(
+    one: Pair, other: Pair
+) -> None:
     (b1, a1), (b2, a2) = one, other
 
     exact, _ = integrate.quad(lambda x: stats.beta.pdf(x, a1, b1) * stats.beta.cdf(x, a2, b2), 0, 1)
@@ -43,7 +46,7 @@ def test_the_probability_of_being_best_is_the_integral_of_density_and_distributi
 
 
 @pytest.mark.parametrize(("one", "other"), ARMS)
-def test_an_expected_softmax_is_the_double_integral(one, other) -> None:  # type: ignore[no-untyped-def]
+def test_an_expected_softmax_is_the_double_integral(one: Pair, other: Pair) -> None:
     (b1, a1), (b2, a2) = one, other
 
     middle = (torch.arange(400, dtype=torch.double) + 0.5) / 400

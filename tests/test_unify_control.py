@@ -1,5 +1,6 @@
 """Control as inference: losses, soft values and dynamic programming beside what is known of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from arr_coc.agent.unify.control import (
+    Losses,
     Networks,
     Transitions,
     control_as_inference_losses,
@@ -18,6 +20,7 @@ from arr_coc.agent.unify.dynamic_programming import conditional_plans, value_ite
 from arr_coc.agent.unify.problems import partly_seen, source
 from arr_coc.agent.unify.soft import efe_as_soft_q, posterior_fixed_point, soft_value_iteration
 
+Loss = Callable[[Transitions, Networks, float, float], Losses]
 EXACT = {"rtol": 0.0, "atol": 1e-10}
 BOTH = [soft_actor_critic_losses, control_as_inference_losses]
 ALPHA = 0.5
@@ -40,7 +43,7 @@ def learner(actor: Tensor, critic: Tensor, target: Tensor) -> tuple[Transitions,
 
 
 @pytest.mark.parametrize("losses", BOTH)
-def test_a_policy_that_is_the_posterior_has_nothing_left_to_learn(losses) -> None:  # type: ignore[no-untyped-def]
+def test_a_policy_that_is_the_posterior_has_nothing_left_to_learn(losses: Loss) -> None:
     critic = table(1)
     actor = (critic.detach() / ALPHA + 3.0).requires_grad_()
     batch, nets = learner(actor, critic, critic)
@@ -51,7 +54,7 @@ def test_a_policy_that_is_the_posterior_has_nothing_left_to_learn(losses) -> Non
 
 
 @pytest.mark.parametrize("losses", BOTH)
-def test_each_loss_trains_its_own_part_only(losses) -> None:  # type: ignore[no-untyped-def]
+def test_each_loss_trains_its_own_part_only(losses: Loss) -> None:
     actor, critic, target = table(1), table(2), table(3)
     batch, nets = learner(actor, critic, target)
     parts = [actor, critic, nets.log_temperature, target]
@@ -62,7 +65,7 @@ def test_each_loss_trains_its_own_part_only(losses) -> None:  # type: ignore[no-
 
 
 @pytest.mark.parametrize("losses", BOTH)
-def test_the_critic_learns_reward_and_soft_value_and_nothing_after_the_end(losses) -> None:  # type: ignore[no-untyped-def]
+def test_the_critic_learns_reward_and_soft_value_and_nothing_after_the_end(losses: Loss) -> None:
     actor, critic, target = table(1), table(2), table(3)
     batch, nets = learner(actor, critic, target)
     pi = torch.softmax(actor, 1)
@@ -77,7 +80,9 @@ def test_the_critic_learns_reward_and_soft_value_and_nothing_after_the_end(losse
 
 @pytest.mark.parametrize("losses", BOTH)
 @pytest.mark.parametrize(("asked", "sign"), [(0.1, 1.0), (5.0, -1.0)])
-def test_temperature_falls_where_the_policy_is_more_random_than_asked_for(losses, asked, sign) -> None:  # type: ignore[no-untyped-def]
+def test_temperature_falls_where_the_policy_is_more_random_than_asked_for(
+    losses: Loss, asked: float, sign: float
+) -> None:
     batch, nets = learner(torch.zeros(2, 3).double().requires_grad_(), table(2), table(3))
 
     (gradient,) = torch.autograd.grad(losses(batch, nets, 0.9, asked).temperature, nets.log_temperature)

@@ -2,24 +2,26 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from arr_coc.agent.unify import CLAIMS
 from arr_coc.agent.worlds import GridWorld
-from arr_coc.eval.unification import regret_curves, row_of, thompson_by_gamma, value_by_budget
+from arr_coc.eval.unification import RULES, regret_curves, row_of, thompson_by_gamma, value_by_budget
 from arr_coc.eval.unification_report import draw, show
 
 COMMITTED = Path(__file__).parents[1] / "eval" / "results" / "unification.json"
 
 
 @pytest.fixture(scope="module")
-def committed() -> dict:  # type: ignore[type-arg]
-    return json.loads(COMMITTED.read_text())  # type: ignore[no-any-return]
+def committed() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(COMMITTED.read_text())
+    return found
 
 
-def test_every_claim_is_in_the_file_as_it_is_said_and_was_shown(committed: dict) -> None:  # type: ignore[type-arg]
+def test_every_claim_is_in_the_file_as_it_is_said_and_was_shown(committed: dict[str, Any]) -> None:
     said = [(row["claim"], row["guide"], row["truth"], row["condition"]) for row in committed["claims"]]
 
     assert said == [(claim.name, claim.guide, claim.truth, claim.condition) for claim in CLAIMS]
@@ -29,12 +31,29 @@ def test_every_claim_is_in_the_file_as_it_is_said_and_was_shown(committed: dict)
         assert (row["verdict"] == "holds") == (row["counterexample"] is None)
 
 
-def test_the_file_has_curves_of_every_rule_and_search(committed: dict) -> None:  # type: ignore[type-arg]
-    assert {"Thompson", "UCB1", "EFE, win 2"} <= set(committed["regret"]["curves"])
-    assert len(committed["value_by_budget"]) == 2
+def test_information_gain_earned_nothing_where_nothing_is_hidden_and_something_where_it_comes_first(
+    committed: dict[str, Any],
+) -> None:
+    alike, apart = (
+        committed["value_by_budget"][name]["by_information_gain"]
+        for name in ("nothing hidden", "information first")
+    )
+
+    assert set(alike["mean"]) == {0.0}
+    smallest = apart["mean"][:2], apart["standard_error"][:2]
+    assert all(mean > 2 * error for mean, error in zip(*smallest, strict=True))
+    # With the whole tree in view it adds nothing.
+    assert abs(apart["mean"][-1]) <= 2 * apart["standard_error"][-1] + 1e-9
 
 
-def small() -> dict:  # type: ignore[type-arg]
+def test_the_curves_are_those_of_the_rules_that_are_measured(committed: dict[str, Any]) -> None:
+    assert list(committed["regret"]["curves"]) == list(RULES)
+    assert all(
+        len(c["mean"]) == len(committed["regret"]["pulls"]) for c in committed["regret"]["curves"].values()
+    )
+
+
+def small() -> dict[str, Any]:
     """What the command measures, of one claim and tiny worlds."""
     chosen = [claim for claim in CLAIMS if claim.name in ("Kalman filter", "risk and ambiguity")]
     grid = value_by_budget(GridWorld(plan=("SG",)), 1, 2, (5, None), 2, seed=0)

@@ -1,11 +1,14 @@
 """Linear-Gaussian beliefs beside the joint Gaussian of all states and observations, conditioned at once."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from arr_coc.agent.unify.gaussian import (
+    GaussianBeliefs,
     descend,
     error_gradient,
     filter_by_errors,
@@ -17,6 +20,7 @@ from arr_coc.agent.unify.gaussian import (
 )
 from arr_coc.agent.unify.problems import LinearGaussian, source
 
+Infer = Callable[[LinearGaussian, Tensor], GaussianBeliefs]
 EXACT = {"rtol": 0.0, "atol": 1e-8}
 STEPS = 6
 
@@ -50,7 +54,9 @@ def conditioned(world: LinearGaussian, y: Tensor, until: int) -> tuple[Tensor, T
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("smoother", [rts_smoother, least_free_energy])
-def test_a_smoother_is_the_joint_gaussian_conditioned_on_all_that_was_seen(smoother, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_smoother_is_the_joint_gaussian_conditioned_on_all_that_was_seen(
+    smoother: Infer, seed: int
+) -> None:
     world, y = seen(seed)
     mean, covariance, surprise = conditioned(world, y, STEPS)
 
@@ -65,7 +71,7 @@ def test_a_smoother_is_the_joint_gaussian_conditioned_on_all_that_was_seen(smoot
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("filtered", [kalman_filter, filter_by_errors])
-def test_a_filter_is_it_conditioned_on_what_was_seen_until_then(filtered, seed: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_filter_is_it_conditioned_on_what_was_seen_until_then(filtered: Infer, seed: int) -> None:
     world, y = seen(seed)
     n = len(world.mean)
 
