@@ -27,6 +27,7 @@ from arr_coc.agent.unify import (
     ucb1,
     value_of,
 )
+from arr_coc.agent.unify.claims.claim import Measure
 from arr_coc.agent.worlds import EpistemicChain, GridWorld
 from arr_coc.agent.worlds.world import World
 from arr_coc.eval.atomic import write_json
@@ -94,18 +95,22 @@ def row_of(judged: Judged) -> dict[str, Any]:
         "verdict": judged.verdict,
         "condition": claim.condition,
         "truth": claim.truth,
-        "measured": (claim.law.__doc__ or "").strip(),
+        "measured": _first_line(claim.law),
         "largest_deviation": judged.deviation,
         "tolerance": claim.tolerance,
         "counterexample": None,
     }
     if claim.gap is not None:
         row["counterexample"] = {
-            "measured": (claim.gap.__doc__ or "").strip(),
+            "measured": _first_line(claim.gap),
             "largest": judged.counterexample,
             "median": median(judged.gaps),
         }
     return row
+
+
+def _first_line(measure: Measure) -> str:
+    return (measure.__doc__ or "").strip().split("\n")[0]
 
 
 def thompson_by_gamma() -> list[dict[str, float]]:

@@ -36,7 +36,7 @@ def thompson_gap(seed: int) -> float:
 
 
 def guide_thompson_gap(seed: int) -> float:
-    """softmax(gamma E theta), at the same precision."""
+    """softmax(gamma E theta) at a precision of 300, and how often Thompson sampling pulls an arm."""
     one, other = _arms(seed)
     return abs(softmax_of_means(one, other, SHARP) - probability_of_best(one, other))
 

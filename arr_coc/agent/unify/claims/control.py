@@ -79,7 +79,7 @@ def guide_gradient_gap(seed: int) -> float:
 
 
 def guide_return_gradient(seed: int) -> float:
-    """What of the policy's gradient under the guide's loss changes when every value is another."""
+    """How the policy's gradient under the guide's loss changes when every value is another."""
     batch, nets, owned = _learner(seed)
     other = Networks(nets.actor, nets.target, nets.target, nets.log_temperature)
     one, two = (_gradient(guide_loss(batch, n), owned[0]) for n in (nets, other))
@@ -87,7 +87,7 @@ def guide_return_gradient(seed: int) -> float:
 
 
 def return_gradient(seed: int) -> float:
-    """The same under soft actor-critic's: what the guide's policy is never told."""
+    """How that under soft actor-critic's loss changes: what the guide's policy is never told."""
     batch, nets, owned = _learner(seed)
     other = Networks(nets.actor, nets.target, nets.target, nets.log_temperature)
     one, two = (
@@ -110,12 +110,12 @@ def _blinded(seed: int, objective: Objective) -> Tensor:
 
 
 def blind_gap(seed: int) -> float:
-    """Of soft control, whose exploration is the entropy of its policy."""
+    """How a policy of soft control changes when a screen that tells the state is switched off."""
     return float(_blinded(seed, REWARD))
 
 
 def seeing_gap(seed: int) -> float:
-    """Of expected free energy."""
+    """How a policy of expected free energy changes then."""
     return float(_blinded(seed, EFE))
 
 

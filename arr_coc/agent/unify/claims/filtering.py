@@ -39,7 +39,7 @@ def forward_gap(seed: int) -> float:
 
 
 def guide_forward_gap(seed: int) -> float:
-    """The guide's formula and those of enumerated paths."""
+    """Beliefs by the guide's formula and those of enumerated paths."""
     model, obs, actions = _life(seed)
     exact = [all_paths(model, obs[: t + 1], actions[:t]).marginals(3)[-1] for t in range(TIME)]
     return float((guide_filter(model, obs, actions) - torch.stack(exact)).abs().max())
@@ -60,7 +60,7 @@ def backward_gap(seed: int) -> float:
 
 
 def mean_field_gap(seed: int) -> float:
-    """The same marginals where every step is believed independent of the others."""
+    """Marginals where every step is believed independent of the others, and those of enumerated paths."""
     model, obs, actions = _life(seed)
     told = variational_messages(model, [obs[None]], actions[None, :, None], iterations=64, tolerance=0.0)
     return float((told.qs[0][0] - all_paths(model, obs, actions).marginals(3)).abs().max())
@@ -79,7 +79,7 @@ def kalman_gap(seed: int) -> float:
 
 
 def smoother_gap(seed: int) -> float:
-    """The same of whole paths and of the Rauch-Tung-Striebel smoother."""
+    """Means, covariances and free energies of whole paths by descent and of the RTS smoother."""
     world, y = _seen(seed)
     return _largest(least_free_energy(world, y), rts_smoother(world, y))
 

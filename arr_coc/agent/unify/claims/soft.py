@@ -24,7 +24,7 @@ def soft_q_gap(seed: int) -> float:
 
 
 def sophisticated_soft_gap(seed: int) -> float:
-    """The same policy of a few steps, and sophisticated inference, whose later values are E_q_pi G."""
+    """Soft Q of three steps, and sophisticated inference, whose later values are E_q_pi G: probabilities."""
     model, gamma = seen(source(seed)), 0.5 + seed % 7
     q = soft_value_iteration(model.B[0], torch.log_softmax(model.C[0], 0), gamma, 3)
     tree = Tree.of(model, Search(3, REWARD, least_action=0.0, least_branch=0.0))
@@ -47,7 +47,7 @@ def sequence_gap(seed: int) -> float:
 
 
 def stochastic_sequence_gap(seed: int) -> float:
-    """The same where transitions are stochastic."""
+    """That posterior and soft Q where transitions are stochastic."""
     return _sequences(seed, deterministic=False)
 
 

@@ -37,13 +37,13 @@ def fixed_plan_gap(seed: int) -> float:
 
 
 def deterministic_gap(seed: int) -> float:
-    """The same where transitions are deterministic and the state is known."""
+    """G of the best sequence and -V*, where transitions are deterministic and the state is known."""
     q, _, sequences = _both_ways(seed, deterministic=True)
     return float((sequences.amin(1) + q.amax(1)).abs().max())
 
 
 def unknown_start_gap(seed: int) -> float:
-    """The same where transitions are deterministic, but where one starts shows only later."""
+    """How much worse the best sequence is where transitions are deterministic but the start is not known."""
     model = seen(source(seed), deterministic=True)
     qs = (model.D[0][None],)
     return float((open_loop(model, qs, 4).amin(1) - closed_loop(model, qs, 4).amin(1)).max())
@@ -67,7 +67,7 @@ def certain_gap(seed: int) -> float:
 
 
 def chance_gap(seed: int) -> float:
-    """How actions differ in that where the state is seen but chance decides which it will be."""
+    """How actions differ in what information gain adds to G, where the next state is seen but chance."""
     return _apart(_curiosity(seed, deterministic=False))
 
 
