@@ -39,6 +39,8 @@ class Tower:
     """From the tower to the list of its layers."""
     layer: int = -1
     """The layer whose attention and keys are taken: the last that the features come from."""
+    middle: float = 0.375
+    """How deep the layer lies whose attention is taken besides, as a share of all layers."""
     attention: str = "self_attn"
     """From a layer to its attention."""
     queries: str = "q_proj"

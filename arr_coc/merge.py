@@ -58,17 +58,32 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
 
     Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory.
     """
-    # The one host sync: the largest number kept.
-    width = int(keep.sum(1).max()) if len(keep) else 0
-    kept = keep.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
-    real = keep.gather(1, kept)
+    kept, real = _listed(keep)
     direction = functional.normalize(centred(pictures.tokens, pictures.valid), dim=2)
     speaker = direction.gather(1, kept[..., None].expand(-1, -1, direction.shape[2]))
     alike = (direction @ speaker.transpose(1, 2)).masked_fill(~real[:, None, :], -torch.inf)
     itself = kept[:, None, :] == torch.arange(keep.shape[1], device=keep.device)[:, None]
     alike = alike.masked_fill(itself & real[:, None, :], torch.inf)  # whoever is kept speaks for itself
-    if width == 0:
+    if kept.shape[1] == 0:
         return Assignment(kept, real, itself)
     closest, speaks = alike.max(dim=2, keepdim=True)
     spoken = (closest >= gate) & pictures.valid[..., None]
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken))
+
+
+def spoken_for(
+    keep: Bool[Tensor, "picture visual"], speaker: Int[Tensor, "picture visual"]
+) -> Assignment:
+    """Who speaks for whom, said by place: that of a kept token, its own if it is kept, or -1 for nobody."""
+    kept, real = _listed(keep)
+    return Assignment(kept, real, (speaker[:, :, None] == kept[:, None, :]) & real[:, None, :])
+
+
+def _listed(
+    keep: Bool[Tensor, "picture visual"],
+) -> tuple[Int[Tensor, "picture kept"], Bool[Tensor, "picture kept"]]:
+    """Places of the kept tokens in order, and which entries are there."""
+    # The one host sync: the largest number kept.
+    width = int(keep.sum(1).max()) if len(keep) else 0
+    kept = keep.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
+    return kept, keep.gather(1, kept)

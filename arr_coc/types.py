@@ -15,10 +15,12 @@ class Taps:
     attention: Float[Tensor, "rows tokens"] | None = None
     """Mean over heads of the attention that the class token pays, or that all patches of a picture pay on
     average where there is none: over a picture it sums to 1, or a little less with a class token."""
-    keys: Float[Tensor, "rows tokens _"] | None = None
-    """Keys of the same layer, all heads, before rotation."""
+    keys: Float[Tensor, "rows tokens heads _"] | None = None
+    """Keys of the same layer, before rotation."""
     features: Float[Tensor, "rows tokens _"] | None = None
     """What the projector is given."""
+    middle: Float[Tensor, "rows tokens"] | None = None
+    """Attention that all patches together pay in a layer in the middle of the tower; 1 is an even share."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,16 @@ class Pictures:
         """Number of visual tokens of each picture."""
         return self.valid.sum(1)
 
+    def tap(self, name: str) -> Float[Tensor, "picture visual *width"]:
+        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError where it is lacking."""
+        said: Tensor | None = getattr(self.taps, name, None)
+        if said is None:
+            raise ValueError(
+                f"this scorer reads the {name} of the vision tower, and these pictures come without: name it in "
+                "the scorer's `needs` and run the model inside attached(...)"
+            )
+        return said
+
 
 def _gathered(
     taps: Taps,
@@ -128,7 +140,7 @@ def _gathered(
             return None
         return said[row[:, None], index] * valid.view(*valid.shape, *[1] * (said.ndim - 2))
 
-    return Taps(each(taps.attention), each(taps.keys), each(taps.features))
+    return Taps(each(taps.attention), each(taps.keys), each(taps.features), each(taps.middle))
 
 
 @runtime_checkable
@@ -145,20 +157,6 @@ class SetFunction(Protocol):
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a scorer says of each visual token, and, for set-level scorers, of sets of them."""
-
-    values: Float[Tensor, "picture visual"]
-    """Higher is kept. Unitless unless the scorer says otherwise. Undefined at padding."""
-    pragmatic: Float[Tensor, "picture visual"] | None = None
-    """The part that helps to answer the query, in nats, where the scorer has one."""
-    epistemic: Float[Tensor, "picture visual"] | None = None
-    """The part that is information, in nats, where the scorer has one."""
-    of_sets: SetFunction | None = None
-    """The set-level value that the greedy selector climbs."""
-
-
-@dataclass(frozen=True)
 class Selection:
     """Which tokens a selector kept."""
 
@@ -171,6 +169,31 @@ class Selection:
     """How many original tokens each kept one stands for (the n of `ln n`); 0 at dropped ones."""
     speaker: Int[Tensor, "picture visual"] | None = None
     """Place of the kept token that each one was pooled into, with `merged`; -1 where it went into none."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A way to choose that is neither a ranking nor a climb: the set for k + 1 need not hold that for k."""
+
+    def __call__(self, budget: Int[Tensor, " picture"]) -> Selection:
+        """Keep exactly `budget` tokens of each picture; those that hold what others held are among them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer says of each visual token, and, for set-level scorers, of sets of them."""
+
+    values: Float[Tensor, "picture visual"]
+    """Higher is kept. Unitless unless the scorer says otherwise. Undefined at padding."""
+    pragmatic: Float[Tensor, "picture visual"] | None = None
+    """The part that helps to answer the query, in nats, where the scorer has one."""
+    epistemic: Float[Tensor, "picture visual"] | None = None
+    """The part that is information, in nats, where the scorer has one."""
+    of_sets: SetFunction | None = None
+    """The set-level value that the greedy selector climbs."""
+    chooser: Chooser | None = None
+    """The method's own way to choose, for the selector `own`."""
 
 
 @dataclass(frozen=True)
@@ -222,10 +245,10 @@ class Scorer(Protocol):
     """Values every visual token. A frozen dataclass in `arr_coc/scorers/`, one file each."""
 
     selector: ClassVar[str]
-    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ...
+    """The selector this scorer is meant for: `top_k`, `greedy`, `own`, `stride`, ...
 
     One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
-    `features`, and finds them in `Pictures.taps`."""
+    `features`, `middle`, and finds them by `Pictures.tap`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

@@ -27,17 +27,20 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     row = torch.arange(n)
     places = tokens * valid[..., None], valid, query, asked, grid, row, torch.zeros_like(row), index
     look = torch.randn(n, width, 1, generator=draw).masked_fill(~valid[..., None], -torch.inf).softmax(1)
-    said = (torch.randn(n, width, dim, generator=draw) * valid[..., None] for _ in range(2))
-    return Pictures(*places, Taps(look[..., 0], *said))
+    keys = torch.randn(n, width, 2, dim // 2, generator=draw) * valid[..., None, None]
+    features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
+    middle = torch.rand(n, width, generator=draw) * valid
+    return Pictures(*places, Taps(look[..., 0], keys, features, middle))
 
 
 def _changed(taps: Taps | None, change: Callable[[Tensor], Tensor]) -> Taps:
-    """The same of each tap."""
+    """The same of each tap, given with the width of all its axes but the first two."""
     assert taps is not None
-    assert taps.attention is not None
-    assert taps.keys is not None
-    assert taps.features is not None
-    return Taps(change(taps.attention[..., None])[..., 0], change(taps.keys), change(taps.features))
+    changed = {}
+    for name, said in vars(taps).items():
+        changed[name] = change(said.flatten(2) if said.ndim > 2 else said[..., None])
+        changed[name] = changed[name].view(*changed[name].shape[:2], *said.shape[2:])
+    return Taps(**changed)
 
 
 def _sides(count: int) -> tuple[int, int]:

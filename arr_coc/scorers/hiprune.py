@@ -1,0 +1,54 @@
+"""Keep objects with their surroundings by a middle layer of the tower, the rest by its last (HiPrune)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from arr_coc.neighbours import CROSS, neighbour
+from arr_coc.ranking import best
+from arr_coc.scorers import SCORERS
+from arr_coc.types import Pictures, Scores, Selection
+
+
+@SCORERS.register("hiprune")
+@dataclass(frozen=True)
+class HiPrune:
+    """Anchors: most attended in a middle layer. Buffers: the four around each. Registers: most attended at last.
+
+    Anchors and buffers together are `alpha` of the budget, five tokens an anchor; those that coincide make
+    room for registers, and so do buffers where the grid is not known. The middle layer is at 3/8 of the depth,
+    where the paper has it in CLIP (9 of 24), and at 1/2 in Qwen's tower. https://arxiv.org/abs/2508.00553
+
+    In the middle, attention is what all patches pay; at last, what the class token pays where there is one.
+    """
+
+    selector: ClassVar[str] = "own"
+    positional: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("attention", "middle")
+    alpha: float = 0.1
+    """Share of the budget for anchors and buffers; one anchor at least, unless it is 0."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.alpha <= 1.0:
+            raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
+
+    def __call__(self, pictures: Pictures) -> Scores:
+        """`values` are the attention of the last layer."""
+        return Scores(values=pictures.tap("attention"), chooser=partial(self._choose, pictures))
+
+    def _choose(self, pictures: Pictures, budget: Int[Tensor, " picture"]) -> Selection:
+        middle, last = pictures.tap("middle"), pictures.tap("attention")
+        n_anchors = (self.alpha * budget / (1 + len(CROSS))).round().long().clamp(min=int(self.alpha > 0))
+        anchors = best(middle, pictures.valid, torch.minimum(n_anchors, budget))
+        around = torch.zeros_like(anchors)
+        for down, right in CROSS:
+            place, there = neighbour(pictures, down, right)
+            around |= there & anchors.gather(1, place)
+        buffers = best(middle, around & ~anchors, budget - anchors.sum(1))
+        kept = anchors | buffers
+        registers = best(last, pictures.valid & ~kept, budget - kept.sum(1))
+        return Selection(keep=kept | registers)

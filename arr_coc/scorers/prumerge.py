@@ -1,0 +1,96 @@
+"""Keep what stands out in the tower's attention, and let it take in its neighbours (LLaVA-PruMerge, and +)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from arr_coc.diversity import cosines
+from arr_coc.ranking import best, nth, strided
+from arr_coc.scorers import SCORERS
+from arr_coc.types import Pictures, Scores, Selection
+
+NEIGHBOURS = 32
+"""Tokens that a kept one takes in."""
+
+
+@SCORERS.register("prumerge")
+@dataclass(frozen=True)
+class PruMerge:
+    """The k - 1 tokens of largest attention a, and one for all others: x_i + sum of a_j x_j over 32 neighbours.
+
+    Neighbours are those with the most similar keys, kept or not; the last token is the sum of a_j x_j over all
+    that is not kept, and stands where the best of them stood. How many stand out is what the budget `iqr` says
+    (its default counts the last token). https://arxiv.org/abs/2403.15388
+
+    The paper's a is of one head as wide as the layer, here it is the mean over heads, or what a patch gets on
+    average where there is no class token. Here tokens are merged behind the projector.
+    """
+
+    selector: ClassVar[str] = "own"
+    needs: ClassVar[tuple[str, ...]] = ("attention", "keys")
+
+    def __call__(self, pictures: Pictures) -> Scores:
+        """`values` are the attention."""
+        attention = pictures.tap("attention")
+        return Scores(values=attention, chooser=partial(self._choose, pictures, attention))
+
+    def _choose(
+        self, pictures: Pictures, attention: Float[Tensor, "picture visual"], budget: Int[Tensor, " picture"]
+    ) -> Selection:
+        chosen = best(attention, pictures.valid, budget - 1)
+        return taken_in(pictures, attention, chosen)
+
+
+@SCORERS.register("prumerge_plus")
+@dataclass(frozen=True)
+class PruMergePlus:
+    """As `prumerge`, with evenly spaced tokens beside those that stand out.
+
+    The paper adds every (1 / 3r)-th token to a share r that stands out: three times as many. Of a fixed budget
+    that is a quarter by attention and the rest evenly spaced over what is left, so that none is there twice.
+    """
+
+    selector: ClassVar[str] = "own"
+    positional: ClassVar[bool] = True
+    needs: ClassVar[tuple[str, ...]] = ("attention", "keys")
+    spaced: float = 0.75
+    """Share of the budget that is evenly spaced."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.spaced <= 1.0:
+            raise ValueError(f"spaced must lie in [0, 1], got {self.spaced}")
+
+    def __call__(self, pictures: Pictures) -> Scores:
+        """`values` are the attention."""
+        attention = pictures.tap("attention")
+        return Scores(values=attention, chooser=partial(self._choose, pictures, attention))
+
+    def _choose(
+        self, pictures: Pictures, attention: Float[Tensor, "picture visual"], budget: Int[Tensor, " picture"]
+    ) -> Selection:
+        n_spaced = (self.spaced * (budget - 1)).round().long()
+        outstanding = best(attention, pictures.valid, budget - 1 - n_spaced)
+        rest = pictures.valid & ~outstanding
+        step = rest.sum(1).div(n_spaced.clamp(min=1), rounding_mode="floor")
+        return taken_in(pictures, attention, outstanding | strided(rest, n_spaced, step))
+
+
+def taken_in(
+    pictures: Pictures, attention: Float[Tensor, "picture visual"], chosen: Bool[Tensor, "picture visual"]
+) -> Selection:
+    """The chosen tokens with what is near them, and one more with what was not chosen, weighed by attention."""
+    rest = pictures.valid & ~chosen
+    slot = nth(attention, rest, torch.zeros_like(pictures.count))
+    keys = pictures.tap("keys").flatten(2)
+    others = pictures.valid[:, None, :] & ~torch.eye(rest.shape[1], dtype=torch.bool, device=rest.device)
+    alike = cosines(keys, keys).masked_fill(~others, -torch.inf)
+    near = alike.argsort(dim=2, descending=True, stable=True)[..., :NEIGHBOURS]
+    weights = torch.zeros_like(alike).scatter_(2, near, 1.0) * others * attention[:, None, :]
+    weights = torch.where(slot[..., None], (rest * attention)[:, None, :], weights)
+    own = torch.where(chosen[..., None], pictures.tokens, 0.0)
+    merged = torch.where((chosen | slot)[..., None], own + weights @ pictures.tokens, 0.0)
+    return Selection(keep=chosen | slot, merged=merged)
