@@ -36,7 +36,14 @@ def qwen(config: Any) -> Tower:
     """The tower of Qwen2-VL and its kin, whose merger makes one token of a square of patches."""
     unit = config.vision_config.spatial_merge_size**2
     return Tower(
-        "visual", "visual.merger", "blocks", middle=0.5, attention="attn", queries="qkv", keys="qkv", unit=unit
+        "visual",
+        "visual.merger",
+        "blocks",
+        middle=0.5,
+        attention="attn",
+        queries="qkv",
+        keys="qkv",
+        unit=unit,
     )
 
 

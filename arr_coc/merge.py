@@ -71,9 +71,7 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken))
 
 
-def spoken_for(
-    keep: Bool[Tensor, "picture visual"], speaker: Int[Tensor, "picture visual"]
-) -> Assignment:
+def spoken_for(keep: Bool[Tensor, "picture visual"], speaker: Int[Tensor, "picture visual"]) -> Assignment:
     """Who speaks for whom, said by place: that of a kept token, its own if it is kept, or -1 for nobody."""
     kept, real = _listed(keep)
     return Assignment(kept, real, (speaker[:, :, None] == kept[:, None, :]) & real[:, None, :])

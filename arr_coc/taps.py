@@ -101,9 +101,7 @@ class Tapping:
     def _attend(self, heard: dict[str, Tensor]) -> Any:
         """What the taps of one layer say, once it is known how it attended."""
 
-        def attend(
-            module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
-        ) -> None:
+        def attend(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
             tower = self.tower
             heads = attrgetter(tower.heads)(module)
             queries, keys = heard[tower.queries], heard[tower.keys]

@@ -32,7 +32,10 @@ def context(
         picture.append(pad(number, sides, value=-1))
         said = (torch.rand(sum(row), *width, generator=draw) for width in WIDTHS)
         taps.append(
-            [pad(torch.where(_wide(number >= 0, each), each, 0.0), (*[0, 0] * (each.ndim - 1), *sides)) for each in said]
+            [
+                pad(torch.where(_wide(number >= 0, each), each, 0.0), (*[0, 0] * (each.ndim - 1), *sides))
+                for each in said
+            ]
         )
         valid.append(pad(torch.ones(sum(row), dtype=torch.bool), sides))
         grid.append([[1, 1, n] for n in row[1::2]] + [[0, 0, 0]] * (most - len(row) // 2))

@@ -104,6 +104,7 @@ def said(tiny: Tiny, inputs: Inputs) -> dict[str, Tensor]:
     layer = config.vision_feature_layer
     number = layer if layer < 0 else layer - 1
     layers = tower.transformer.layers if sizes else tower.encoder.layers
+    halfway = int(0.375 * len(layers))
     attention = layers[number].attention if sizes else layers[number].self_attn
     keys: list[Tensor] = []
     hook = attention.k_proj.register_forward_hook(lambda module, args, output: keys.append(output))
@@ -118,8 +119,9 @@ def said(tiny: Tiny, inputs: Inputs) -> dict[str, Tensor]:
         received = weights.sum(1) / (16 if sizes else weights.shape[1])
     return {
         "attention": received[:, cut:].flatten(),
-        "keys": keys[0][:, cut:].flatten(0, 1),
+        "keys": keys[0][:, cut:].flatten(0, 1).unflatten(1, (4, -1)),
         "features": out.hidden_states[layer][:, cut:].flatten(0, 1),
+        "middle": out.attentions[halfway].mean(1).sum(1)[:, cut:].flatten(),
     }
 
 
@@ -170,10 +172,12 @@ def eager(tiny: Tiny, inputs: Inputs, prefix: str, monkeypatch: pytest.MonkeyPat
         hook.remove()
     visual.set_attn_implementation(before)
     weights = [each for layer, each in caught if layer is visual.blocks[-1].attn]
+    halfway = visual.blocks[len(visual.blocks) // 2].attn
     whole = {
         "attention": torch.cat([each.mean((0, 1, 2)) for each in weights]),
-        "keys": made[0].chunk(3, dim=-1)[1],
+        "keys": made[0].chunk(3, dim=-1)[1].unflatten(1, (4, -1)),
         "features": states[0],
+        "middle": torch.cat([each.mean((0, 1)).sum(0) for layer, each in caught if layer is halfway]),
     }
     pooled = {name: each.unflatten(0, (-1, 4)).mean(1) for name, each in whole.items()}
     if tiny.model.config.model_type != "qwen2_5_vl":
@@ -295,7 +299,7 @@ def test_pictures_encoded_beforehand_bring_their_taps_if_asked_to(family: str) -
             assert torch.equal(getattr(shown.taps, name), getattr(look.taps, name))
     with (
         pytest.raises(
-            ValueError, match=r"encoded without the attention, keys, features.*inputs, \('attention', "
+            ValueError, match=r"encoded without the attention, keys, features, middle .*inputs, \('attention', "
         ),
         attached(tiny.model, look),
     ):
@@ -326,13 +330,17 @@ def test_a_scorer_finds_them_by_picture_and_says_what_it_needs(llava: Tiny) -> N
 def test_pictures_show_taps_in_their_own_rows_with_zeros_at_padding() -> None:
     rows = context([[2, 4, 1], [1, 2, 1, 3]])
     attention = torch.where(rows.visual, torch.arange(rows.visual.numel()).view_as(rows.visual) + 1.0, 0.0)
-    seen = replace(rows, taps=Taps(attention, keys=attention[..., None] * torch.ones(3))).pictures()
+    keys = attention[..., None, None] * torch.ones(2, 3)
+    seen = replace(rows, taps=Taps(attention, keys=keys)).pictures()
 
     assert seen.taps is not None
     assert seen.taps.attention.tolist() == [[3, 4, 5, 6], [9, 10, 0, 0], [12, 13, 14, 0]]
-    assert torch.equal(seen.taps.keys, seen.taps.attention[..., None].expand(-1, -1, 3))
+    assert torch.equal(seen.taps.keys, seen.taps.attention[..., None, None].expand(-1, -1, 2, 3))
+    assert torch.equal(seen.tap("attention"), seen.taps.attention)
     assert seen.taps.features is None
-    assert rows.pictures().taps is None
+    with pytest.raises(ValueError, match=r"reads the features of the vision tower.*attached\(\.\.\.\)"):
+        seen.tap("features")
+    assert replace(rows, taps=None).pictures().taps is None
 
 
 def hooks(model: Any) -> list[tuple[int, ...]]:
@@ -369,7 +377,7 @@ def test_a_tap_that_a_family_lacks_is_an_error_that_names_it(
 ) -> None:
     with (
         pytest.raises(
-            ValueError, match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, feat"
+            ValueError, match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, features, middle"
         ),
         attached(llava.model, Looking(needs=("depth",))),
     ):

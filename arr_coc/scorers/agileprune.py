@@ -42,9 +42,7 @@ class AgilePrune:
         complexity = torch.ones_like(rank[:, :1])
         if self.erank_average is not None:
             complexity = effective_rank(pictures)[:, None] / self.erank_average
-        value = Walk(
-            cosines(pictures.tokens, pictures.tokens), -rank, self.slope * (rank + 1) * complexity
-        )
+        value = Walk(cosines(pictures.tokens, pictures.tokens), -rank, self.slope * (rank + 1) * complexity)
         return Scores(values=-rank, of_sets=value)
 
 
