@@ -38,7 +38,7 @@ class MaxMin:
 
 
 class Determinant:
-    """ln det of (R K R) over the set, for a kernel K with ones on its diagonal and qualities R, without ridge.
+    """ln det (R K R) over the set, for a kernel K with ones on its diagonal and qualities R; without ridge.
 
     The incremental Cholesky factor of https://arxiv.org/abs/1709.05135, O(N t) at step t. Past the rank of K
     there is no volume left and rounding would decide: what is explained up to `LEFT` goes by quality alone.

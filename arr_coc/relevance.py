@@ -37,7 +37,7 @@ def words_and_tokens(pictures: Pictures) -> Float[Tensor, "picture text visual"]
     """Cosine of every word of the row with every visual token, where words and pictures meet: at the input of
     the language model. 0 where there is no word or no token.
 
-    Tokens are centred: those of one picture share a large part, which tells nothing of one rather than another.
+    Tokens are centred: those of one picture share a large part, which tells nothing of one of them.
     """
     words = torch.where(pictures.asked[..., None], pictures.query, 0.0)
     return cosines(words, centred(pictures.tokens, pictures.valid))

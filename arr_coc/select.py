@@ -50,7 +50,7 @@ class Greedy:
 @SELECTORS.register("own")
 @dataclass(frozen=True)
 class Own:
-    """Let the scorer choose, where its method is neither a ranking nor a climb; it may merge what it drops."""
+    """Let the scorer choose, where its method is no ranking and no climb; it may merge what it drops."""
 
     positional: ClassVar[bool] = False
 
@@ -58,8 +58,8 @@ class Own:
         """What the scorer's chooser says."""
         if scores.chooser is None:
             raise ValueError(
-                "the selector 'own' leaves the choice to the scorer, and this one has no way of its own (chooser "
-                "is None): use selector='top_k', or a scorer such as 'visionzip'"
+                "the selector 'own' leaves the choice to the scorer, and this one has no way of its own "
+                "(chooser is None): use selector='top_k', or a scorer such as 'visionzip'"
             )
         return scores.chooser(budget)
 

@@ -115,12 +115,12 @@ class Pictures:
         return self.valid.sum(1)
 
     def tap(self, name: str) -> Float[Tensor, "picture visual *width"]:
-        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError where it is lacking."""
+        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError if it is lacking."""
         said: Tensor | None = getattr(self.taps, name, None)
         if said is None:
             raise ValueError(
-                f"this scorer reads the {name} of the vision tower, and these pictures come without: name it in "
-                "the scorer's `needs` and run the model inside attached(...)"
+                f"this scorer reads the {name} of the vision tower, and these pictures come without: name it "
+                "in the scorer's `needs` and run the model inside attached(...)"
             )
         return said
 
@@ -224,8 +224,15 @@ class Allocation:
     """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
+    layers: int | None = None
+    """How many layers the decoder has, counted there."""
     select_ms: float | None = None
     """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+
+    @property
+    def token_layers(self) -> Int[Tensor, " batch"] | None:
+        """Visual tokens that each layer of the decoder saw, summed over its layers; None before it was called."""
+        return None if self.layers is None else self.budget.sum(1) * self.layers
 
     def check(self, context: Context) -> None:
         """Raise ValueError where a part does not fit the prefill that it was made for."""

@@ -2,17 +2,19 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
+from arr_coc.budgets.at_most import AtMost
 from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
+from arr_coc.eval.smaller import shrunk, tokens_wanted
 from arr_coc.eval.tasks import Item, Task
 
 Setting = tuple[Method, Budget]
@@ -67,15 +69,14 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            allocator = setting[0].allocator(setting[1], self.config.seed)
-            answers = answer(self.loaded, prepared[names], allocator, self.task.max_new_tokens)
+            answers = self._answers(setting, items, prepared[names])
         except Exception as error:
             if len(items) == 1:
                 return [self._failure(setting, items[0], at_fault, error)]
             too_large = _out_of_memory(error)
         else:
             self._failed[setting] = 0
-            return self._samples(setting, items, answers)
+            return self._samples(setting, items, answers, prepared[names].visual.sum(1).tolist())
         # Outside of the handler: in it, the error's frames would hold the memory that was lacking.
         half = (len(items) + 1) // 2
         if too_large:
@@ -83,6 +84,21 @@ class Asker:
             prepared.clear()
             _free()
         return self._asked(setting, items[:half], prepared) + self._asked(setting, items[half:], prepared)
+
+    def _answers(self, setting: Setting, items: Sequence[Item], shown: Prompt) -> Answers:
+        """With pictures as they are, or made smaller for a scorer that wants it."""
+        method, budget = setting
+        allocator = method.allocator(budget, self.config.seed)
+        if method.shrinks and allocator is not None:
+            wanted = tokens_wanted(budget, shown, [len(item.pictures) for item in items])
+            of_each = shown.visual.sum(1).tolist()
+            smaller = [
+                [shrunk(picture, k * len(item.pictures) / n) for picture in item.pictures]
+                for item, k, n in zip(items, wanted, of_each, strict=True)
+            ]
+            shown = self._encoded(prompt(self.loaded, smaller, [item.question for item in items]))
+            allocator = replace(allocator, budget=AtMost(tuple(wanted)))
+        return answer(self.loaded, shown, allocator, self.task.max_new_tokens)
 
     def _encoded(self, inputs: Prompt) -> Prompt:
         """With what any of the settings needs of the vision tower, so that it runs once."""
@@ -103,14 +119,17 @@ class Asker:
                 ) from error
         return self._unanswered(setting, item, said)
 
-    def _samples(self, setting: Setting, items: Sequence[Item], answers: Answers) -> list[Sample]:
+    def _samples(
+        self, setting: Setting, items: Sequence[Item], answers: Answers, visual: Sequence[int]
+    ) -> list[Sample]:
         share = 1 / len(items)
         found = []
-        for item, text, keep, words in zip(items, answers.texts, answers.keep, answers.words, strict=True):
+        for nth, (item, text) in enumerate(zip(items, answers.texts, strict=True)):
             what: dict[str, Any] = {
-                "kept": int(keep.sum()),
-                "visual": len(keep),
-                "words": words,
+                "kept": int(answers.keep[nth].sum()),
+                "visual": visual[nth],
+                "words": answers.words[nth],
+                "token_layers": answers.token_layers[nth],
                 "kv_bytes": answers.kv_bytes * share,
                 "seconds": answers.seconds * share,
                 "prefill_ms": answers.prefill_ms * share,

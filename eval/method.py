@@ -4,11 +4,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from arr_coc.allocate import Allocator
+from arr_coc.budgets import BUDGETS
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 
 Budget = int | float | str
-"""A float in (0, 1] is the fraction kept, an int is a count, `auto` is the policy."""
+"""A float in (0, 1] is the fraction kept, an int is a count, `auto` is the policy; or a name in `BUDGETS`."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
 
@@ -49,6 +50,11 @@ class Method:
         moved = "" if self.positions == ORIGINAL else f"+{self.positions}"
         return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision + moved
 
+    @property
+    def shrinks(self) -> bool:
+        """Whether pictures are to be made smaller before the processor sees them."""
+        return self.scorer != FULL.scorer and getattr(SCORERS[self.scorer], "shrinks", False)
+
     def allocator(self, budget: Budget, seed: int) -> Allocator | None:
         """What `attached` is given; None for the untouched model."""
         if self.scorer == FULL.scorer:
@@ -76,12 +82,14 @@ BLIND = Method("blind")
 
 
 def parse_budget(text: Budget) -> Budget:
-    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and not `auto`."""
-    way_out = "write a fraction kept with a point (0.11) or a count of visual tokens (64)"
+    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and no name."""
+    named = ("auto", *BUDGETS)
+    way_out = "write a fraction kept with a point (0.11), a count of visual tokens (64), or a name: "
+    way_out += ", ".join(named)
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
     word = str(text).strip()
-    if word == "auto":
+    if word in named:
         return word
     try:
         value = float(word) if "." in word or "e" in word.lower() else int(word)

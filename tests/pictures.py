@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,28 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
     middle = torch.rand(n, width, generator=draw) * valid
     return Pictures(*places, Taps(look[..., 0], keys, features, middle))
+
+
+def given(
+    tokens: list[list[float]],
+    words: list[list[float]] | None = None,
+    grid: tuple[int, int] = (0, 0),
+    **said: list[Any],
+) -> Pictures:
+    """One picture with these tokens, this question, and what the vision tower said of it."""
+    n = len(tokens)
+    query = torch.tensor([words]) if words else torch.zeros(1, 0, len(tokens[0]))
+    return Pictures(
+        tokens=torch.tensor([tokens]),
+        valid=torch.ones(1, n, dtype=torch.bool),
+        query=query,
+        asked=torch.ones(query.shape[:2], dtype=torch.bool),
+        grid=torch.tensor([[1, *grid]]),
+        row=torch.zeros(1, dtype=torch.long),
+        nth=torch.zeros(1, dtype=torch.long),
+        index=torch.arange(n)[None],
+        taps=Taps(**{name: torch.tensor([each]) for name, each in said.items()}),
+    )
 
 
 def _changed(taps: Taps | None, change: Callable[[Tensor], Tensor]) -> Taps:

@@ -167,7 +167,7 @@ def test_greedy_without_a_value_of_sets_says_what_to_do() -> None:
 
 def test_own_without_a_way_of_its_own_says_what_to_do() -> None:
     these = pictures([6])
-    with pytest.raises(ValueError, match="chooser is None.*selector='top_k'"):
+    with pytest.raises(ValueError, match=r"chooser is None.*selector='top_k'"):
         SELECTORS["own"]()(these, Scores(torch.zeros(1, 6)), torch.tensor([2]))
 
 

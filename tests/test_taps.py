@@ -299,7 +299,8 @@ def test_pictures_encoded_beforehand_bring_their_taps_if_asked_to(family: str) -
             assert torch.equal(getattr(shown.taps, name), getattr(look.taps, name))
     with (
         pytest.raises(
-            ValueError, match=r"encoded without the attention, keys, features, middle .*inputs, \('attention', "
+            ValueError,
+            match=r"encoded without the attention, keys, features, middle .*inputs, \('attention', ",
         ),
         attached(tiny.model, look),
     ):
@@ -377,7 +378,8 @@ def test_a_tap_that_a_family_lacks_is_an_error_that_names_it(
 ) -> None:
     with (
         pytest.raises(
-            ValueError, match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, features, middle"
+            ValueError,
+            match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, features, middle",
         ),
         attached(llava.model, Looking(needs=("depth",))),
     ):

@@ -13,7 +13,7 @@ from arr_coc.types import Pictures, Scores
 @BUDGETS.register("e_adaprune")
 @dataclass(frozen=True)
 class EAdaPrune:
-    """The smallest r with sum_(i <= r) s_i^2 >= energy sum_i s_i^2, s the singular values of a picture's tokens.
+    """The smallest r with sum_(i <= r) s_i^2 >= energy sum_i s_i^2; s are singular values of a picture's tokens.
 
     https://arxiv.org/abs/2603.05950, from its abstract: which share it preserves and at which layer of the
     encoder is not said there. Here tokens are those that the language model gets, not centred.

@@ -15,7 +15,7 @@ from arr_coc.types import Pictures, Scores
 class Iqr:
     """The number of scores above Q3 + 1.5 (Q3 - Q1), per picture, and one token for the rest.
 
-    https://arxiv.org/abs/2403.15388, of attention; https://arxiv.org/abs/2409.10994, of similarity to the text.
+    https://arxiv.org/abs/2403.15388, of attention; https://arxiv.org/abs/2409.10994, of likeness to the text.
     The released PruMerge takes one number for the whole batch; here every picture has its own.
     """
 

@@ -33,7 +33,8 @@ class AgilePrune:
     def __post_init__(self) -> None:
         if self.slope < 0 or (self.erank_average is not None and self.erank_average <= 0):
             raise ValueError(
-                f"slope must not be below 0 and erank_average above it, got {self.slope}, {self.erank_average}"
+                "slope must not be below 0, and erank_average above it, got "
+                f"{self.slope} and {self.erank_average}"
             )
 
     def __call__(self, pictures: Pictures) -> Scores:

@@ -1,4 +1,4 @@
-"""Score sets by relevance and diversity: a determinantal point process conditioned on the question (CDPruner)."""
+"""Score sets by relevance and diversity: a determinantal point process given the question (CDPruner)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -30,8 +30,7 @@ class CDPruner:
     source: str | Relevance = "text"
     """What says how relevant a token is: a name in `RELEVANCE`, or a source with settings of its own."""
     theta: float | None = None
-    """Weight of relevance against diversity, in [0, 1): r becomes exp(r theta / (2 (1 - theta))); None: r itself,
-    as in the paper's tables."""
+    """Weight of relevance against diversity, in [0, 1): r becomes exp(r theta / (2 (1 - theta))). None: r."""
 
     def __post_init__(self) -> None:
         relevance(self.source)

@@ -10,10 +10,10 @@ from arr_coc.types import Pictures, Scores
 @SCORERS.register("fastervlm")
 @dataclass(frozen=True)
 class FasterVLM:
-    """phi_j = mean over heads of the attention that [CLS] pays to patch j, in the layer the features are from.
+    """Mean over heads of the attention that [CLS] pays to a patch, in the layer that the features are from.
 
-    A tower without a class token (SigLIP, Qwen): the mean attention that j gets from all patches, as is done
-    in published ports. Sums to at most 1. https://arxiv.org/abs/2412.01818 (first version)
+    A tower without a class token (SigLIP, Qwen): the mean attention that it gets from all patches, as in
+    published ports. Sums to at most 1. https://arxiv.org/abs/2412.01818 (first version)
     """
 
     selector: ClassVar[str] = "top_k"

@@ -17,13 +17,14 @@ from arr_coc.types import Pictures, Scores, Selection
 @SCORERS.register("hiprune")
 @dataclass(frozen=True)
 class HiPrune:
-    """Anchors: most attended in a middle layer. Buffers: the four around each. Registers: most attended at last.
+    """Anchors: most attended in a middle layer. Buffers: the four around each. Registers: most at last.
 
     Anchors and buffers together are `alpha` of the budget, five tokens an anchor; those that coincide make
-    room for registers, and so do buffers where the grid is not known. The middle layer is at 3/8 of the depth,
-    where the paper has it in CLIP (9 of 24), and at 1/2 in Qwen's tower. https://arxiv.org/abs/2508.00553
+    room for registers, and so do buffers where the grid is not known. The middle layer lies at 3/8 of the
+    depth, where the paper has it in CLIP (9 of 24), and at 1/2 in Qwen's tower (16 of 32). Attention is what
+    all patches pay; in the last layer, what the class token pays where there is one.
 
-    In the middle, attention is what all patches pay; at last, what the class token pays where there is one.
+    https://arxiv.org/abs/2508.00553
     """
 
     selector: ClassVar[str] = "own"

@@ -16,11 +16,11 @@ from arr_coc.types import Pictures, Scores, Selection
 @SCORERS.register("holov")
 @dataclass(frozen=True)
 class HoloV:
-    """A strip gets a share of the budget by the mean of A + gamma V over its tokens; inside, the largest A stay.
+    """A strip gets a share of the budget by the mean of A + gamma V over it; inside, the largest A stay.
 
     A is the attention of the class token, or received where there is none; V_i is the variance of a token's
-    cosines with the others of its strip; gamma = mean A / mean V over the picture. Strips are runs of tokens in
-    reading order, not windows. https://arxiv.org/abs/2510.02912
+    cosines with the others of its strip; gamma = mean A / mean V over the picture. Strips are runs of tokens
+    in reading order, not windows. https://arxiv.org/abs/2510.02912
 
     That is the paper's weight; its released code multiplies V by 0.09 gamma besides, and counts a zero for a
     token's likeness to itself. A strip that is full passes on what is left to the next best.

@@ -1,4 +1,4 @@
-"""Keep what stands out in the tower's attention, and let it take in its neighbours (LLaVA-PruMerge, and +)."""
+"""Keep what stands out in the tower's attention, and let it take in its neighbours (LLaVA-PruMerge, +)."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +20,11 @@ NEIGHBOURS = 32
 @SCORERS.register("prumerge")
 @dataclass(frozen=True)
 class PruMerge:
-    """The k - 1 tokens of largest attention a, and one for all others: x_i + sum of a_j x_j over 32 neighbours.
+    """The k - 1 tokens of largest attention a, and one more for all others.
 
-    Neighbours are those with the most similar keys, kept or not; the last token is the sum of a_j x_j over all
-    that is not kept, and stands where the best of them stood. How many stand out is what the budget `iqr` says
-    (its default counts the last token). https://arxiv.org/abs/2403.15388
+    One that is kept becomes x_i + sum of a_j x_j over the 32 tokens with the most similar keys, kept or not.
+    The last one is the sum of a_j x_j over all that are not, and stands where the best of them stood. How many
+    stand out is what the budget `iqr` says (its default counts the last). https://arxiv.org/abs/2403.15388
 
     The paper's a is of one head as wide as the layer, here it is the mean over heads, or what a patch gets on
     average where there is no class token. Here tokens are merged behind the projector.
@@ -50,8 +50,8 @@ class PruMerge:
 class PruMergePlus:
     """As `prumerge`, with evenly spaced tokens beside those that stand out.
 
-    The paper adds every (1 / 3r)-th token to a share r that stands out: three times as many. Of a fixed budget
-    that is a quarter by attention and the rest evenly spaced over what is left, so that none is there twice.
+    The paper adds every (1 / 3r)-th token to a share r that stands out: three times as many. Of a fixed
+    budget that is a quarter by attention and three evenly spaced over what is left, so that none is there twice.
     """
 
     selector: ClassVar[str] = "own"
@@ -82,7 +82,7 @@ class PruMergePlus:
 def taken_in(
     pictures: Pictures, attention: Float[Tensor, "picture visual"], chosen: Bool[Tensor, "picture visual"]
 ) -> Selection:
-    """The chosen tokens with what is near them, and one more with what was not chosen, weighed by attention."""
+    """The chosen tokens with what is near them, and one with what was not chosen, weighed by attention."""
     rest = pictures.valid & ~chosen
     slot = nth(attention, rest, torch.zeros_like(pictures.count))
     keys = pictures.tap("keys").flatten(2)

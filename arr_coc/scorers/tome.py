@@ -18,10 +18,11 @@ from arr_coc.types import Pictures, Scores, Selection
 @SCORERS.register("tome")
 @dataclass(frozen=True)
 class ToMe:
-    """Bipartite soft matching: tokens dealt out in turn to two sides, the r most alike pairs become their mean.
+    """Bipartite soft matching: tokens are dealt out in turn to two sides, the r most alike pairs merged.
 
     Alike are keys, the mean over heads; means are weighed by how many tokens each stands for, which with
-    `+ln_n` is the paper's proportional attention. r is the same in every step. https://arxiv.org/abs/2210.09461
+    `+ln_n` is the paper's proportional attention. r is the same in every step.
+    https://arxiv.org/abs/2210.09461
 
     The paper takes one step in every block of the tower, which becomes faster; here all steps follow one
     another behind the projector, on the keys of its last layer, which are averaged as the tokens are.
