@@ -70,3 +70,18 @@ class Cls:
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """Sums to 1 over a picture, or a little less."""
         return pictures.tap("attention")
+
+
+@RELEVANCE.register("received")
+@dataclass(frozen=True)
+class Received:
+    """Attention that a patch gets from all patches, on average: what `cls` is where there is no class token.
+
+    For a tower whose class token nobody trained, as one that was trained inside a language model.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("received",)
+
+    def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
+        """Sums to 1 over a picture, or a little less."""
+        return pictures.tap("received")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from arr_coc.family import Family, Tower
 from arr_coc.types import Taps
 
-TAPS = ("attention", "keys", "features", "middle")
+TAPS = ("attention", "keys", "features", "received", "middle")
 """What a scorer may name in its `needs`."""
 QUERIES = 1024
 """Rows of an attention matrix that are computed at once."""
@@ -30,7 +30,8 @@ class Tapping:
         self.tower, self.needs, self._name = tower, needs, name
         self._module = attrgetter(tower.module)(base)
         layers = attrgetter(tower.layers)(self._module)
-        places = {"attention": tower.layer, "keys": tower.layer, "middle": int(tower.middle * len(layers))}
+        places = dict.fromkeys(("attention", "keys", "received"), tower.layer)
+        places["middle"] = int(tower.middle * len(layers))
         self._attentions = {
             tap: attrgetter(tower.attention)(layers[place]) for tap, place in places.items() if tap in needs
         }
@@ -113,7 +114,8 @@ class Tapping:
             taps = {tap for tap, attention in self._attentions.items() if attention is module}
             if "keys" in taps:
                 own = keys[:, tower.dropped :]
-                self._record["keys"] = self._pooled(own.reshape(-1, own.shape[-1])).unflatten(1, (heads, -1))
+                pooled = self._pooled(own.reshape(-1, own.shape[-1]))
+                self._record["keys"] = pooled.view(len(pooled), heads, -1)
             if not taps - {"keys"}:
                 return
             q, k = (x.view(*x.shape[:2], heads, -1).transpose(1, 2).float() for x in (queries, keys))
@@ -122,6 +124,9 @@ class Tapping:
             if "attention" in taps:
                 received, looking = _over_spans(q[:, :, :1] if tower.cls else q, k, kwargs)
                 self._record["attention"] = self._of_tokens(received / looking)
+            if "received" in taps:
+                received, looking = _over_spans(q, k, kwargs)
+                self._record["received"] = self._of_tokens(received / looking)
             if "middle" in taps:
                 self._record["middle"] = self._of_tokens(_over_spans(q, k, kwargs)[0])
 

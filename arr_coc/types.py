@@ -19,6 +19,8 @@ class Taps:
     """Keys of the same layer, before rotation."""
     features: Float[Tensor, "rows tokens _"] | None = None
     """What the projector is given."""
+    received: Float[Tensor, "rows tokens"] | None = None
+    """What all patches of a picture pay on average in that layer, also where there is a class token."""
     middle: Float[Tensor, "rows tokens"] | None = None
     """Attention that all patches together pay in a layer in the middle of the tower; 1 is an even share."""
 
@@ -115,7 +117,7 @@ class Pictures:
         return self.valid.sum(1)
 
     def tap(self, name: str) -> Float[Tensor, "picture visual *width"]:
-        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError if it is lacking."""
+        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError if it did not."""
         said: Tensor | None = getattr(self.taps, name, None)
         if said is None:
             raise ValueError(
@@ -140,7 +142,7 @@ def _gathered(
             return None
         return said[row[:, None], index] * valid.view(*valid.shape, *[1] * (said.ndim - 2))
 
-    return Taps(each(taps.attention), each(taps.keys), each(taps.features), each(taps.middle))
+    return Taps(*(each(said) for said in vars(taps).values()))
 
 
 @runtime_checkable
@@ -231,7 +233,7 @@ class Allocation:
 
     @property
     def token_layers(self) -> Int[Tensor, " batch"] | None:
-        """Visual tokens that each layer of the decoder saw, summed over its layers; None before it was called."""
+        """Visual tokens that a layer of the decoder saw, summed over its layers; None before it is called."""
         return None if self.layers is None else self.budget.sum(1) * self.layers
 
     def check(self, context: Context) -> None:
@@ -255,7 +257,7 @@ class Scorer(Protocol):
     """The selector this scorer is meant for: `top_k`, `greedy`, `own`, `stride`, ...
 
     One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
-    `features`, `middle`, and finds them by `Pictures.tap`."""
+    `features`, `received`, `middle`, and finds them by `Pictures.tap`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

@@ -2,22 +2,19 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from arr_coc.budgets.at_most import AtMost
-from arr_coc.eval.answer import Answers, answer
+from arr_coc.eval.answer import Answers
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.smaller import shrunk, tokens_wanted
+from arr_coc.eval.smaller import Setting, answered
 from arr_coc.eval.tasks import Item, Task
 
-Setting = tuple[Method, Budget]
 MOST_IN_A_ROW = 20
 """So many model errors one after the other are no longer the items' fault."""
 
@@ -69,7 +66,15 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            answers = self._answers(setting, items, prepared[names])
+            answers = answered(
+                self.loaded,
+                setting,
+                prepared[names],
+                [item.pictures for item in items],
+                [item.question for item in items],
+                self.task.max_new_tokens,
+                self.config.seed,
+            )
         except Exception as error:
             if len(items) == 1:
                 return [self._failure(setting, items[0], at_fault, error)]
@@ -84,21 +89,6 @@ class Asker:
             prepared.clear()
             _free()
         return self._asked(setting, items[:half], prepared) + self._asked(setting, items[half:], prepared)
-
-    def _answers(self, setting: Setting, items: Sequence[Item], shown: Prompt) -> Answers:
-        """With pictures as they are, or made smaller for a scorer that wants it."""
-        method, budget = setting
-        allocator = method.allocator(budget, self.config.seed)
-        if method.shrinks and allocator is not None:
-            wanted = tokens_wanted(budget, shown, [len(item.pictures) for item in items])
-            of_each = shown.visual.sum(1).tolist()
-            smaller = [
-                [shrunk(picture, k * len(item.pictures) / n) for picture in item.pictures]
-                for item, k, n in zip(items, wanted, of_each, strict=True)
-            ]
-            shown = self._encoded(prompt(self.loaded, smaller, [item.question for item in items]))
-            allocator = replace(allocator, budget=AtMost(tuple(wanted)))
-        return answer(self.loaded, shown, allocator, self.task.max_new_tokens)
 
     def _encoded(self, inputs: Prompt) -> Prompt:
         """With what any of the settings needs of the vision tower, so that it runs once."""

@@ -30,11 +30,11 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     look = torch.randn(n, width, 1, generator=draw).masked_fill(~valid[..., None], -torch.inf).softmax(1)
     keys = torch.randn(n, width, 2, dim // 2, generator=draw) * valid[..., None, None]
     features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
-    middle = torch.rand(n, width, generator=draw) * valid
-    return Pictures(*places, Taps(look[..., 0], keys, features, middle))
+    received, middle = torch.rand(2, n, width, generator=draw) * valid
+    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle))
 
 
-def given(
+def picture_of(
     tokens: list[list[float]],
     words: list[list[float]] | None = None,
     grid: tuple[int, int] = (0, 0),
@@ -60,7 +60,7 @@ def _changed(taps: Taps | None, change: Callable[[Tensor], Tensor]) -> Taps:
     """The same of each tap, given with the width of all its axes but the first two."""
     assert taps is not None
     changed = {}
-    for name, said in vars(taps).items():
+    for name, said in ((name, said) for name, said in vars(taps).items() if said is not None):
         changed[name] = change(said.flatten(2) if said.ndim > 2 else said[..., None])
         changed[name] = changed[name].view(*changed[name].shape[:2], *said.shape[2:])
     return Taps(**changed)

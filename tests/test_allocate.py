@@ -135,6 +135,18 @@ def test_merging_replaces_kept_tokens_by_the_mean_of_their_cluster_and_nothing_e
         assert_close(allocation.bias[row][kept[row]], torch.bincount(cluster).float().log())
 
 
+@every_scorer
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_is_scored_in_single(scorer: str, dtype: torch.dtype) -> None:
+    half = context(ROWS, dtype=dtype)
+    single = replace(half, embeds=half.embeds.float())
+    these, those = (Allocator(scorer, 5, precision=True)(prefill) for prefill in (half, single))
+    assert torch.equal(these.keep, those.keep)
+    assert these.bias is not None
+    assert torch.equal(these.bias, those.bias)
+    assert these.embeds is None or these.embeds.dtype == dtype
+
+
 def test_the_gate_leaves_out_what_resembles_no_kept_token() -> None:
     prefill = context(ROWS)
     closed = Allocator("divprune", 5, merge=True, precision=True, gate=1.1)(prefill)

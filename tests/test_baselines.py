@@ -13,7 +13,7 @@ from arr_coc.scorers.tome import ToMe
 from arr_coc.scorers.visionzip import VisionZip
 from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Selection
-from tests.pictures import given
+from tests.pictures import picture_of
 
 PLAIN = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
 
@@ -32,14 +32,14 @@ def merged(selection: Selection) -> list[list[float]]:
 
 
 def test_fastervlm_keeps_what_the_tower_looks_at() -> None:
-    these = given(PLAIN[:4], attention=[0.1, 0.4, 0.2, 0.3])
+    these = picture_of(PLAIN[:4], attention=[0.1, 0.4, 0.2, 0.3])
 
     assert kept(chosen(SCORERS["fastervlm"](), these, 2)) == [1, 3]
 
 
 def test_visionzip_adds_the_mean_of_those_with_the_most_similar_key_to_evenly_spaced_tokens() -> None:
     # Dominant: 0 and 3. Left: 1 2 4 5 6, of which every 5 // 2 = 2nd is contextual: 1 and 4.
-    these = given(
+    these = picture_of(
         [[9, 9], [1, 0], [0, 5], [9, 9], [0, 1], [3, 0], [5, 0.0]],
         attention=[0.4, 0.05, 0.1, 0.3, 0.06, 0.09, 0.0],
         # Two heads; by their mean, 2 goes with 4, and 5 and 6 with 1. By the first head, 2 would go with 1.
@@ -60,7 +60,7 @@ def test_visionzip_adds_the_mean_of_those_with_the_most_similar_key_to_evenly_sp
 
 
 def test_visionzip_has_ten_contextual_tokens_of_sixty_four() -> None:
-    these = given([[1.0, 0.0]] * 100, attention=[0.01] * 100, keys=[[[1.0, 0.0]]] * 100)
+    these = picture_of([[1.0, 0.0]] * 100, attention=[0.01] * 100, keys=[[[1.0, 0.0]]] * 100)
 
     selection = chosen(VisionZip(), these, 64)
 
@@ -74,7 +74,7 @@ def test_visionzip_has_ten_contextual_tokens_of_sixty_four() -> None:
 def test_prumerge_takes_in_neighbours_by_attention_and_gathers_the_rest_in_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    these = given(
+    these = picture_of(
         [[1, 0], [0, 1], [1, 1], [2, 0.0]],
         attention=[0.5, 0.2, 0.2, 0.1],
         keys=[[[1, 0]], [[0, 1]], [[0, 1]], [[1, 0.1]]],  # 3 is nearest to 0
@@ -91,16 +91,16 @@ def test_prumerge_takes_in_neighbours_by_attention_and_gathers_the_rest_in_one(
 
 
 def test_prumerge_plus_adds_evenly_spaced_tokens() -> None:
-    # k - 1 = 4: three spaced, one by attention (4); of 0 1 2 3 5 6 7 8 every 8 // 3 = 2nd. 7 is the best left.
+    # k - 1 = 4: one by attention, 4; three spaced, of 0 1 2 3 5 6 7 8 every 8 // 3 = 2nd. 7 is the best left.
     attention = [0.06, 0.05, 0.05, 0.05, 0.4, 0.05, 0.05, 0.2, 0.05]
-    these = given([[1.0, 0.0]] * 9, attention=attention, keys=[[[1.0]]] * 9)
+    these = picture_of([[1.0, 0.0]] * 9, attention=attention, keys=[[[1.0]]] * 9)
 
     assert kept(chosen(SCORERS["prumerge_plus"](), these, 5)) == [0, 2, 4, 5, 7]
 
 
 def test_trim_keeps_what_resembles_the_question_and_the_mean_of_the_rest() -> None:
     # The mean word is (1, 0.5): cosines 0.89, -0.89, 0.45, -0.45.
-    these = given([[1, 0], [-1, 0], [0, 1], [0, -1.0]], words=[[2, 0], [0, 1.0]])
+    these = picture_of([[1, 0], [-1, 0], [0, 1], [0, -1.0]], words=[[2, 0], [0, 1.0]])
 
     selection = chosen(SCORERS["trim"](), these, 2)
 
@@ -113,7 +113,7 @@ def test_trim_keeps_what_resembles_the_question_and_the_mean_of_the_rest() -> No
 def test_vispruner_removes_duplicates_from_what_attention_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     # 0 and 1 by attention. Of 2 3 4 5: sides 2 4 and 3 5; 2 is the closest to the other side (cosine 0.995)
     # and goes. Of 3 4 5: sides 3 5 and 4; 3 (0.0995) goes before 5 (0).
-    these = given(
+    these = picture_of(
         [[1.0, 0.0]] * 6,
         attention=[0.4, 0.3, 0.1, 0.1, 0.05, 0.05],
         features=[[5, 5], [5, 5], [1, 0], [1, 0.1], [0, 1], [-1, 0.0]],
@@ -125,14 +125,14 @@ def test_vispruner_removes_duplicates_from_what_attention_leaves(monkeypatch: py
 
 def test_vispruner_ends_with_what_is_wanted_even_if_one_side_is_gone_in_a_round() -> None:
     # Half of 2 by attention: 0. Of the five left, the first side 1 3 5 goes at once; then 2, and 4 remains.
-    these = given([[1.0, 0.0]] * 6, attention=[0.9, 0, 0, 0, 0, 0.0], features=[[1.0, 0.0]] * 6)
+    these = picture_of([[1.0, 0.0]] * 6, attention=[0.9, 0, 0, 0, 0, 0.0], features=[[1.0, 0.0]] * 6)
 
     assert kept(chosen(SCORERS["vispruner"](), these, 2)) == [0, 4]
 
 
 def test_tome_merges_pairs_and_weighs_them_by_their_sizes() -> None:
     # Step 1: sides 0 2 and 1; 0 is like 1. Step 2: sides 1 and 2, and 1 stands for two by then.
-    these = given([[0, 0], [6, 0], [0, 9.0]], keys=[[[1, 0]], [[1, 0.1]], [[0, 1.0]]])
+    these = picture_of([[0, 0], [6, 0], [0, 9.0]], keys=[[[1, 0]], [[1, 0.1]], [[0, 1.0]]])
 
     two, one = (chosen(ToMe(steps=1), these, k) for k in (2, 1))
 
@@ -169,10 +169,10 @@ def test_holov_gives_more_to_a_strip_whose_tokens_differ_and_picks_by_attention(
     # (mean attention 1/6, mean variance 1/24): the strips weigh 1/6 and 1/2, so of 4 they get 1 and 3.
     tokens = [[1, 0], [1, 0], [1, 0], [1, 0], [0, 1], [half, half]]
     attention = [0.16, 0.18, 0.16, 1 / 6, 1 / 6, 1 / 6]
-    these = given(tokens, attention=attention)
+    these = picture_of(tokens, attention=attention)
 
     assert kept(chosen(HoloV(strips=2), these, 4)) == [1, 3, 4, 5]
-    alike = given(PLAIN[:6], attention=[0.1, 0.2, 0.3, 0.05, 0.2, 0.15])
+    alike = picture_of(PLAIN[:6], attention=[0.1, 0.2, 0.3, 0.05, 0.2, 0.15])
     assert kept(chosen(HoloV(strips=2), alike, 2)) == [
         1,
         2,
@@ -185,7 +185,7 @@ def test_hiprune_keeps_an_anchor_its_neighbours_and_registers() -> None:
     centre, corner = [0.0] * 4 + [1.0] + [0.0] * 4, [1.0] + [0.0] * 8
 
     def shown(middle: list[float], grid: tuple[int, int]) -> Pictures:
-        return given([[1.0, 0.0]] * 9, grid=grid, attention=last, middle=middle)
+        return picture_of([[1.0, 0.0]] * 9, grid=grid, attention=last, middle=middle)
 
     assert kept(chosen(HiPrune(alpha=0.5), shown(centre, (3, 3)), 8)) == [0, 1, 2, 3, 4, 5, 6, 7]
     assert kept(chosen(HiPrune(alpha=0.5), shown(corner, (3, 3)), 5)) == [0, 1, 2, 3, 4]  # around 0: 1, 3
@@ -194,20 +194,21 @@ def test_hiprune_keeps_an_anchor_its_neighbours_and_registers() -> None:
 
 def test_dart_keeps_pivots_and_what_is_least_like_each() -> None:
     # The longest token is 0, the word is (0, 2); each adds one: 2 points away from 0, 3 away from the word.
-    these = given([[3, 0], [2, 0.1], [-1, 0], [0, -1.0]], words=[[0, 2.0]])
+    these = picture_of([[3, 0], [2, 0.1], [-1, 0], [0, -1.0]], words=[[0, 2.0]])
 
     assert kept(chosen(SCORERS["dart"](), these, 1)) == [0]
     assert kept(chosen(SCORERS["dart"](pivots=1), these, 3)) == [0, 2, 3]  # type: ignore[call-arg]
-    mute = given([[3, 0], [2, 0.1], [-1, 0], [0, -1.0]])
+    mute = picture_of([[3, 0], [2, 0.1], [-1, 0], [0, -1.0]])
     assert kept(chosen(SCORERS["dart"](pivots=1), mute, 2)) == [0, 2]  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("visionzip", {"contextual": 1.5}), ("prumerge_plus", {"spaced": -0.1}), ("vispruner", {"important": 2.0}),
-        ("tome", {"steps": 0}), ("holov", {"strips": 0}), ("hiprune", {"alpha": 1.1}), ("dart", {"pivots": 0}),
-        ("cdpruner", {"theta": 1.0}), ("mmtok", {"text_temperature": 0.0}), ("eadp", {"mu": 1.5}),
+        ("visionzip", {"contextual": 1.5}), ("prumerge_plus", {"spaced": -0.1}), ("tome", {"steps": 0}),
+        ("vispruner", {"important": 2.0}), ("holov", {"strips": 0}), ("hiprune", {"alpha": 1.1}),
+        ("dart", {"pivots": 0}), ("cdpruner", {"theta": 1.0}), ("mmtok", {"text_temperature": 0.0}),
+        ("eadp", {"mu": 1.5}),
         ("eadp", {"gamma": 0.0}), ("agileprune", {"slope": -1.0}), ("trim", {"source": "clib"}),
     ],
 )  # fmt: skip

@@ -113,12 +113,12 @@ def said(tiny: Tiny, inputs: Inputs) -> dict[str, Tensor]:
     tower.set_attn_implementation(before)
     cut = int(config.vision_feature_select_strategy == "default")
     weights = out.attentions[number].mean(1)  # (pictures, queries, patches), over heads
-    if config.vision_config.model_type == "clip_vision_model":
-        received = weights[:, 0]
-    else:  # Pixtral's pictures stand in one sequence
-        received = weights.sum(1) / (16 if sizes else weights.shape[1])
+    # Pixtral's pictures stand in one sequence.
+    received = weights.sum(1) / (16 if sizes else weights.shape[1])
+    first = weights[:, 0] if config.vision_config.model_type == "clip_vision_model" else received
     return {
-        "attention": received[:, cut:].flatten(),
+        "attention": first[:, cut:].flatten(),
+        "received": received[:, cut:].flatten(),
         "keys": keys[0][:, cut:].flatten(0, 1).unflatten(1, (4, -1)),
         "features": out.hidden_states[layer][:, cut:].flatten(0, 1),
         "middle": out.attentions[halfway].mean(1).sum(1)[:, cut:].flatten(),
@@ -175,6 +175,7 @@ def eager(tiny: Tiny, inputs: Inputs, prefix: str, monkeypatch: pytest.MonkeyPat
     halfway = visual.blocks[len(visual.blocks) // 2].attn
     whole = {
         "attention": torch.cat([each.mean((0, 1, 2)) for each in weights]),
+        "received": torch.cat([each.mean((0, 1, 2)) for each in weights]),
         "keys": made[0].chunk(3, dim=-1)[1].unflatten(1, (4, -1)),
         "features": states[0],
         "middle": torch.cat([each.mean((0, 1)).sum(0) for layer, each in caught if layer is halfway]),
@@ -300,7 +301,7 @@ def test_pictures_encoded_beforehand_bring_their_taps_if_asked_to(family: str) -
     with (
         pytest.raises(
             ValueError,
-            match=r"encoded without the attention, keys, features, middle .*inputs, \('attention', ",
+            match=r"encoded without the attention, keys, features, rec.*inputs, \('attention', ",
         ),
         attached(tiny.model, look),
     ):
@@ -379,7 +380,7 @@ def test_a_tap_that_a_family_lacks_is_an_error_that_names_it(
     with (
         pytest.raises(
             ValueError,
-            match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, features, middle",
+            match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, feat",
         ),
         attached(llava.model, Looking(needs=("depth",))),
     ):

@@ -13,10 +13,10 @@ from arr_coc.types import Pictures, Scores
 @BUDGETS.register("e_adaprune")
 @dataclass(frozen=True)
 class EAdaPrune:
-    """The smallest r with sum_(i <= r) s_i^2 >= energy sum_i s_i^2; s are singular values of a picture's tokens.
+    """The smallest r with sum_(i <= r) s_i^2 >= energy sum_i s_i^2, for the singular values s of the tokens.
 
     https://arxiv.org/abs/2603.05950, from its abstract: which share it preserves and at which layer of the
-    encoder is not said there. Here tokens are those that the language model gets, not centred.
+    encoder is not said there. Here they are the tokens that the language model gets, not centred.
     """
 
     energy: float = 0.99

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from arr_coc.diversity import cosines
 from arr_coc.ranking import ranks
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -24,22 +25,29 @@ class AgilePrune:
     """
 
     selector: ClassVar[str] = "greedy"
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
     slope: float = 0.01
     """Growth of the threshold from one token to the next."""
     erank_average: float | None = None
     """Mean effective rank over a data set; None: every picture is an average one."""
 
     def __post_init__(self) -> None:
+        relevance(self.source)
         if self.slope < 0 or (self.erank_average is not None and self.erank_average <= 0):
             raise ValueError(
                 "slope must not be below 0, and erank_average above it, got "
                 f"{self.slope} and {self.erank_average}"
             )
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return relevance(self.source).needs
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are minus the rank by attention."""
-        rank = ranks(pictures.tap("attention"), pictures.valid).float()
+        rank = ranks(relevance(self.source)(pictures), pictures.valid).float()
         complexity = torch.ones_like(rank[:, :1])
         if self.erank_average is not None:
             complexity = effective_rank(pictures)[:, None] / self.erank_average
@@ -53,7 +61,8 @@ def effective_rank(pictures: Pictures) -> Float[Tensor, " picture"]:
     Roy and Vetterli 2007, https://ieeexplore.ieee.org/document/7098875
     """
     s = torch.linalg.svdvals(pictures.tokens)
-    return torch.special.entr(s / s.sum(1, keepdim=True).clamp(min=1e-12)).sum(1).exp()
+    entropy: Tensor = torch.special.entr(s / s.sum(1, keepdim=True).clamp(min=1e-12)).sum(1)
+    return entropy.exp()
 
 
 class Walk:

@@ -12,11 +12,11 @@ from arr_coc.types import Pictures, Scores
 @SCORERS.register("downsample")
 @dataclass(frozen=True)
 class Downsample:
-    """The picture is made smaller before the processor sees it: share of its pixels = share of tokens kept.
+    """The picture is made smaller before it is processed: by as much as the budget is of its tokens.
 
     Who shows the picture does that, if the scorer `shrinks`, as `arr-coc eval` does; in a prefill nothing is
-    left to do but to pool what is still above the budget. A tower of one size makes it as large as before,
-    and sees it blurred; one of any size makes fewer tokens of it, down to the least that its processor allows.
+    left but to pool what is still above the budget. A tower of one size makes it as large as before,
+    and sees it blurred; one of any size makes fewer tokens of it, down to what its processor allows.
     """
 
     selector: ClassVar[str] = "pool"

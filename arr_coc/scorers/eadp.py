@@ -74,7 +74,7 @@ class Eadp:
         if alike.shape[1] == 0:
             return torch.zeros_like(pictures.tokens[..., 0])
         spread = (alike / self.temperature).masked_fill(~pictures.valid[:, None, :], -torch.inf).softmax(2)
-        entropy = torch.special.entr(spread).sum(2)
+        entropy: Tensor = torch.special.entr(spread).sum(2)
         telling = best(-entropy, asked, (self.quiet * asked.sum(1)).ceil().long())
         weights = (-entropy / self.gamma).masked_fill(~telling, -torch.inf).softmax(1)
         return (weights.nan_to_num(0.0)[:, None] @ alike)[:, 0]

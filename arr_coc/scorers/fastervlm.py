@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -17,8 +18,17 @@ class FasterVLM:
     """
 
     selector: ClassVar[str] = "top_k"
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
+
+    def __post_init__(self) -> None:
+        relevance(self.source)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return relevance(self.source).needs
 
     def __call__(self, pictures: Pictures) -> Scores:
         """The attention."""
-        return Scores(values=pictures.tap("attention"))
+        return Scores(values=relevance(self.source)(pictures))

@@ -5,11 +5,12 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.neighbours import CROSS, neighbour
 from arr_coc.ranking import best
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
 
@@ -29,20 +30,30 @@ class HiPrune:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("attention", "middle")
+    source: str | Relevance = "cls"
+    """What says how much the last layer looks at a token: a name in `RELEVANCE`, or a source of its own."""
     alpha: float = 0.1
     """Share of the budget for anchors and buffers; one anchor at least, unless it is 0."""
 
     def __post_init__(self) -> None:
+        relevance(self.source)
         if not 0.0 <= self.alpha <= 1.0:
             raise ValueError(f"alpha must lie in [0, 1], got {self.alpha}")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return (*relevance(self.source).needs, "middle")
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the attention of the last layer."""
-        return Scores(values=pictures.tap("attention"), chooser=partial(self._choose, pictures))
+        last = relevance(self.source)(pictures)
+        return Scores(values=last, chooser=partial(self._choose, pictures, last))
 
-    def _choose(self, pictures: Pictures, budget: Int[Tensor, " picture"]) -> Selection:
-        middle, last = pictures.tap("middle"), pictures.tap("attention")
+    def _choose(
+        self, pictures: Pictures, last: Float[Tensor, "picture visual"], budget: Int[Tensor, " picture"]
+    ) -> Selection:
+        middle = pictures.tap("middle")
         n_anchors = (self.alpha * budget / (1 + len(CROSS))).round().long().clamp(min=int(self.alpha > 0))
         anchors = best(middle, pictures.valid, torch.minimum(n_anchors, budget))
         around = torch.zeros_like(anchors)

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.diversity import cosines
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
 
@@ -28,16 +29,23 @@ class HoloV:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
     strips: int = 16
 
     def __post_init__(self) -> None:
+        relevance(self.source)
         if self.strips < 1:
             raise ValueError(f"strips must be at least 1, got {self.strips}")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return relevance(self.source).needs
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are A + gamma V."""
-        attention, strip = pictures.tap("attention"), self._strip(pictures)
+        attention, strip = relevance(self.source)(pictures), self._strip(pictures)
         mine = (strip[:, :, None] == strip[:, None, :]) & pictures.valid[:, None, :]
         mine = mine & ~torch.eye(mine.shape[1], dtype=torch.bool, device=mine.device)
         alike = torch.where(mine, cosines(pictures.tokens, pictures.tokens), 0.0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arr_coc.diversity import cosines
 from arr_coc.ranking import best, nth, strided
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
 
@@ -23,19 +24,29 @@ class PruMerge:
     """The k - 1 tokens of largest attention a, and one more for all others.
 
     One that is kept becomes x_i + sum of a_j x_j over the 32 tokens with the most similar keys, kept or not.
-    The last one is the sum of a_j x_j over all that are not, and stands where the best of them stood. How many
-    stand out is what the budget `iqr` says (its default counts the last). https://arxiv.org/abs/2403.15388
+    The last one is the sum of a_j x_j over all that are not, and stands where the best of them stood. How
+    many stand out is what the budget `iqr` says; its default counts the last one.
+    https://arxiv.org/abs/2403.15388
 
     The paper's a is of one head as wide as the layer, here it is the mean over heads, or what a patch gets on
     average where there is no class token. Here tokens are merged behind the projector.
     """
 
     selector: ClassVar[str] = "own"
-    needs: ClassVar[tuple[str, ...]] = ("attention", "keys")
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
+
+    def __post_init__(self) -> None:
+        relevance(self.source)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return (*relevance(self.source).needs, "keys")
 
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the attention."""
-        attention = pictures.tap("attention")
+        attention = relevance(self.source)(pictures)
         return Scores(values=attention, chooser=partial(self._choose, pictures, attention))
 
     def _choose(
@@ -51,22 +62,29 @@ class PruMergePlus:
     """As `prumerge`, with evenly spaced tokens beside those that stand out.
 
     The paper adds every (1 / 3r)-th token to a share r that stands out: three times as many. Of a fixed
-    budget that is a quarter by attention and three evenly spaced over what is left, so that none is there twice.
+    budget that is a quarter by attention and three evenly spaced over what is left, where none comes twice.
     """
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("attention", "keys")
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
     spaced: float = 0.75
     """Share of the budget that is evenly spaced."""
 
     def __post_init__(self) -> None:
+        relevance(self.source)
         if not 0.0 <= self.spaced <= 1.0:
             raise ValueError(f"spaced must lie in [0, 1], got {self.spaced}")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return (*relevance(self.source).needs, "keys")
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the attention."""
-        attention = pictures.tap("attention")
+        attention = relevance(self.source)(pictures)
         return Scores(values=attention, chooser=partial(self._choose, pictures, attention))
 
     def _choose(

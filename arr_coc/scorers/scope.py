@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from arr_coc.coverage import Coverage
 from arr_coc.diversity import cosines
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -19,15 +20,24 @@ class Scope:
     """
 
     selector: ClassVar[str] = "greedy"
-    needs: ClassVar[tuple[str, ...]] = ("attention",)
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
     alpha: float = 1.0
     """Weight of saliency; 0: coverage alone."""
+
+    def __post_init__(self) -> None:
+        relevance(self.source)
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return relevance(self.source).needs
 
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the first gains."""
         value = Coverage(
             cosines(pictures.tokens, pictures.tokens),
             pictures.valid.float(),
-            pictures.tap("attention").pow(self.alpha),
+            relevance(self.source)(pictures).pow(self.alpha),
         )
         return Scores(values=value.gains(), of_sets=value)

@@ -18,7 +18,7 @@ from arr_coc.types import Pictures, Scores, Selection
 @SCORERS.register("trim")
 @dataclass(frozen=True)
 class Trim:
-    """The k - 1 tokens of largest similarity to the text, and the mean of all others in the place of the next.
+    """The k - 1 tokens of largest similarity to the text, and the mean of all others where the next one was.
 
     How many stand out is what the budget `iqr` says (its default counts the mean). The paper's similarity is
     CLIP's, of a patch with the text; by default it is measured where every model has both, at the input of

@@ -11,6 +11,7 @@ from torch import Tensor
 from arr_coc.diversity import cosines
 from arr_coc.merge import spoken_for
 from arr_coc.ranking import best, strided
+from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
 
@@ -29,17 +30,24 @@ class VisionZip:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    needs: ClassVar[tuple[str, ...]] = ("attention", "keys")
+    source: str | Relevance = "cls"
+    """What says how much the tower looks at a token: a name in `RELEVANCE`, or a source of its own."""
     contextual: float = 10 / 64
     """Share of the budget that is contextual: 10 of 64 is published."""
 
     def __post_init__(self) -> None:
+        relevance(self.source)
         if not 0.0 <= self.contextual <= 1.0:
             raise ValueError(f"contextual must lie in [0, 1], got {self.contextual}")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What is read of the vision tower."""
+        return (*relevance(self.source).needs, "keys")
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the attention."""
-        attention = pictures.tap("attention")
+        attention = relevance(self.source)(pictures)
         return Scores(values=attention, chooser=partial(self._choose, pictures, attention))
 
     def _choose(
