@@ -32,6 +32,19 @@ def encoder(config: Any) -> Tower | None:
     return None
 
 
+def siglip(
+    config: Any,
+    merged: str | None = None,
+    module: str = "vision_tower",
+    projector: str = "multi_modal_projector",
+) -> Tower:
+    """SigLIP and its kin, all layers and no class token, before something that makes one token of a square of
+    patches. `merged`: what the config calls the number of patches along its side; None: one."""
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    unit = 1 if merged is None else int(getattr(config, merged)) ** 2
+    return Tower(module, projector, "encoder.layers", unit=unit, side=side)
+
+
 def qwen(config: Any) -> Tower:
     """The tower of Qwen2-VL and its kin, whose merger makes one token of a square of patches."""
     unit = config.vision_config.spatial_merge_size**2

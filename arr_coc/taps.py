@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isqrt
 from operator import attrgetter
 from typing import Any
 
@@ -137,7 +138,12 @@ class Tapping:
 
     def _pooled(self, patches: Float[Tensor, "patches width"]) -> Float[Tensor, "tokens width"]:
         """The mean over the patches that one visual token is made of, in the order of the tokens."""
-        tokens = patches.view(-1, self.tower.unit, patches.shape[1]).float().mean(1)
+        unit, side, width = self.tower.unit, self.tower.side, patches.shape[1]
+        if side is not None and unit > 1:
+            merged = isqrt(unit)
+            squares = patches.view(-1, side // merged, merged, side // merged, merged, width)
+            patches = squares.transpose(2, 3).reshape(-1, width)
+        tokens = patches.view(-1, unit, width).float().mean(1)
         return tokens if self._undo is None else tokens[self._undo]
 
 
