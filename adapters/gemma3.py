@@ -18,8 +18,8 @@ LAYERS = ["sliding_attention", "full_attention", "sliding_attention"]
 
 def taps(config: Any) -> Tower:
     """Squares of patches are averaged, so that so many tokens remain."""
-    one = siglip(config)
-    return replace(one, unit=one.side**2 // config.mm_tokens_per_image)
+    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    return replace(siglip(config), unit=patches // config.mm_tokens_per_image)
 
 
 def tiny() -> Tiny:

@@ -35,7 +35,7 @@ class Method:
         """
         scorer, *switches = (part.strip() for part in text.split("+"))
         POSITIONS[positions]  # says what there is
-        part = None if scorer == FULL.scorer else SCORERS[scorer]
+        part: Any = None if scorer == FULL.scorer else SCORERS[scorer]
         rated = part is not None and "source" in [field.name for field in fields(part)]
         known = (*RELEVANCE, *SWITCHES) if rated else SWITCHES
         for switch in switches:

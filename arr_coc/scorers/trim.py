@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.merge import spoken_for
+from arr_coc.assignment import spoken_for
 from arr_coc.ranking import best, nth
 from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arr_coc.assignment import spoken_for
 from arr_coc.diversity import cosines
-from arr_coc.merge import spoken_for
 from arr_coc.ranking import best, strided
 from arr_coc.relevance import Relevance, relevance
 from arr_coc.scorers import SCORERS
