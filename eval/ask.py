@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from arr_coc.eval.answer import Answers
+from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.method import FULL, Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.pictures import Panel, as_seen, kept_picture
 from arr_coc.eval.prompt import encoded, prompt
-from arr_coc.eval.smaller import answered
+from arr_coc.eval.smaller import as_shown
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,10 @@ def ask(
     """Answers with all tokens and with each setting; writes the picture of what each of them kept."""
     needs = {tap for method, budget in settings for tap in method.needs(budget, seed)}
     inputs = encoded(loaded, prompt(loaded, [[image]], [question]), needs)
-    told = [
-        Told(
-            setting[0].name,
-            setting[1],
-            answered(loaded, setting, inputs, [[image]], [question], max_new_tokens, seed),
-        )
-        for setting in [(FULL, 1.0), *settings]
-    ]
+    told = []
+    for method, budget in [(FULL, 1.0), *settings]:
+        shown = as_shown(loaded, (method, budget), inputs, [[image]], [question], seed)
+        told.append(Told(method.name, budget, answer(loaded, *shown, max_new_tokens)))
     pixels = inputs.inputs.get("pixel_values")
     seen = as_seen(image, pixels[0] if pixels is not None else None, loaded.processor)
     panels = [

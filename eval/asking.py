@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from arr_coc.eval.answer import Answers
+from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.smaller import Setting, answered
+from arr_coc.eval.smaller import Setting, as_shown
 from arr_coc.eval.tasks import Item, Task
 
 MOST_IN_A_ROW = 20
@@ -66,15 +66,15 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            answers = answered(
+            shown, allocator = as_shown(
                 self.loaded,
                 setting,
                 prepared[names],
                 [item.pictures for item in items],
                 [item.question for item in items],
-                self.task.max_new_tokens,
                 self.config.seed,
             )
+            answers = answer(self.loaded, shown, allocator, self.task.max_new_tokens)
         except Exception as error:
             if len(items) == 1:
                 return [self._failure(setting, items[0], at_fault, error)]

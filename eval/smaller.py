@@ -1,4 +1,4 @@
-"""Answers about pictures as they are, or made smaller before the processor sees them: `downsample`."""
+"""Pictures made smaller before the processor sees them: the control `downsample`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,8 +6,8 @@ from math import sqrt
 
 from PIL import Image
 
+from arr_coc.allocate import Allocator
 from arr_coc.budgets.at_most import AtMost
-from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.method import Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, prompt
@@ -15,27 +15,25 @@ from arr_coc.eval.prompt import Prompt, prompt
 Setting = tuple[Method, Budget]
 
 
-def answered(
+def as_shown(
     loaded: Loaded,
     setting: Setting,
     shown: Prompt,
     pictures: Sequence[Sequence[Image.Image]],
     questions: Sequence[str],
-    max_new_tokens: int,
     seed: int,
-) -> Answers:
-    """In a setting. `shown` are the pictures and questions, prepared as they are."""
+) -> tuple[Prompt, Allocator | None]:
+    """What `answer` is given in a setting. `shown` are the pictures and questions, prepared as they are."""
     method, budget = setting
     allocator = method.allocator(budget, seed)
-    if method.shrinks and allocator is not None:
-        wanted = tokens_wanted(budget, shown, [len(row) for row in pictures])
-        smaller = [
-            [shrunk(picture, k * len(row) / n) for picture in row]
-            for row, k, n in zip(pictures, wanted, shown.visual.sum(1).tolist(), strict=True)
-        ]
-        shown = prompt(loaded, smaller, questions)
-        allocator = replace(allocator, budget=AtMost(tuple(wanted)))
-    return answer(loaded, shown, allocator, max_new_tokens)
+    if allocator is None or not method.shrinks:
+        return shown, allocator
+    wanted = tokens_wanted(budget, shown, [len(row) for row in pictures])
+    smaller = [
+        [shrunk(picture, k * len(row) / n) for picture in row]
+        for row, k, n in zip(pictures, wanted, shown.visual.sum(1).tolist(), strict=True)
+    ]
+    return prompt(loaded, smaller, questions), replace(allocator, budget=AtMost(tuple(wanted)))
 
 
 def tokens_wanted(budget: Budget, prompt: Prompt, shown: Sequence[int]) -> list[int]:

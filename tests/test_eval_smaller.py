@@ -13,7 +13,7 @@ from arr_coc.eval.method import Method
 from arr_coc.eval.models import Loaded, load
 from arr_coc.eval.prompt import Prompt, prompt
 from arr_coc.eval.run import evaluate
-from arr_coc.eval.smaller import answered, shrunk, tokens_wanted
+from arr_coc.eval.smaller import as_shown, shrunk, tokens_wanted
 from arr_coc.scorers import SCORERS
 from tests.tiny_llava import folder
 
@@ -61,7 +61,7 @@ def test_a_tower_of_one_size_sees_a_blurred_picture_and_its_tokens_are_pooled(ll
     blurred = image.resize((16, 16), Image.Resampling.BICUBIC)
 
     shown = prompt(llava, [[image]], [QUESTION])
-    small = answered(llava, (SMALL, 16), shown, [[image]], [QUESTION], 3, seed=0)
+    small = answer(llava, *as_shown(llava, (SMALL, 16), shown, [[image]], [QUESTION], seed=0), 3)
     oracle = answer(
         llava, prompt(llava, [[blurred]], [QUESTION]), Method("pool").allocator(16, 0), 3
     )  # 16 of 576 tokens, and 16 x 16 of 96 x 96 pixels
@@ -86,7 +86,8 @@ def test_a_processor_that_makes_fewer_tokens_of_it_keeps_them_all(
     image = picture()
     monkeypatch.setattr("arr_coc.eval.smaller.prompt", fewer)
     # As if the whole picture made four times as many tokens as the small one does.
-    small = answered(llava, (SMALL, 0.25), prepared([4 * 576]), [[image]], [QUESTION], 3, seed=0)
+    many = prepared([4 * 576])
+    small = answer(llava, *as_shown(llava, (SMALL, 0.25), many, [[image]], [QUESTION], seed=0), 3)
 
     assert seen == [(48, 48)]
     assert int(small.keep[0].sum()) == 576

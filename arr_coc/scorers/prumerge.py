@@ -63,6 +63,7 @@ class PruMergePlus:
 
     The paper adds every (1 / 3r)-th token to a share r that stands out: three times as many. Of a fixed
     budget that is a quarter by attention and three evenly spaced over what is left, where none comes twice.
+    https://arxiv.org/abs/2403.15388
     """
 
     selector: ClassVar[str] = "own"
