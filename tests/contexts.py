@@ -3,7 +3,8 @@
 import torch
 from torch.nn.functional import pad
 
-from arr_coc.types import Context, Taps
+from arr_coc.tower import Taps
+from arr_coc.types import Context
 
 Row = list[int]
 """Lengths of words and pictures in turn: [3, 6, 2] is three words, a picture of six tokens, two words."""

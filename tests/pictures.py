@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from arr_coc.types import Pictures, Taps
+from arr_coc.tower import Taps
+from arr_coc.types import Pictures
 
 
 def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) -> Pictures:

@@ -16,7 +16,8 @@ from arr_coc.attach import attached
 from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
 from arr_coc.taps import TAPS
-from arr_coc.types import Allocation, Context, Taps
+from arr_coc.tower import Taps
+from arr_coc.types import Allocation, Context
 from tests.contexts import context
 from tests.runs import ROWS, Inputs, apart, generated, tiny_model, visual_of
 from tests.stubs import ByAttention, Some
@@ -411,7 +412,7 @@ def test_a_tower_that_does_not_fit_is_an_error_that_counts(
 def test_a_long_sequence_is_attended_in_pieces(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = towers()["siglip"]()
     inputs = tiny.inputs(ROWS)
-    monkeypatch.setattr("arr_coc.taps.QUERIES", 3)
+    monkeypatch.setattr("arr_coc.received.QUERIES", 3)
     look = Looking()
 
     with attached(tiny.model, look):
