@@ -20,11 +20,13 @@ class Coverage:
     ) -> None:
         self._alike, self._weights, self._appeal = alike, weights, appeal
         self._best = torch.zeros_like(weights)
+        # Memory that every step uses again: to ask for it anew takes longer than to fill it.
+        self._better = torch.empty_like(alike)
         self._picture = torch.arange(len(alike), device=alike.device)
 
     def gains(self) -> Float[Tensor, "picture visual"]:
         """What each token would add, in the unit of `alike`, times its appeal."""
-        better = (self._alike - self._best[..., None]).relu_()
+        better = torch.sub(self._alike, self._best[..., None], out=self._better).relu_()
         gain: Tensor = (self._weights[:, None] @ better)[:, 0]
         return gain if self._appeal is None else gain * self._appeal
 

@@ -5,13 +5,12 @@ from functools import partial
 from typing import ClassVar
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from arr_coc.diversity import cosines
 from arr_coc.ranking import best
 from arr_coc.scorers import SCORERS
-from arr_coc.scorers.vispruner import dealt
 from arr_coc.types import Pictures, Scores, Selection
 
 
@@ -49,18 +48,32 @@ class ToMe:
         keep, tokens, keys = pictures.valid, pictures.tokens, pictures.tap("keys").mean(2)
         place = torch.arange(keep.shape[1], device=keep.device).expand_as(keep)
         speaker, size = place.masked_fill(~keep, -1), keep.float()
-        for merges in self._plan(pictures.count.tolist(), budget.tolist()):
-            one, other = dealt(keep)
-            alike, partner = cosines(keys, keys).masked_fill(~other[:, None, :], -torch.inf).max(2)
-            gone = best(alike, one, torch.tensor(merges, device=keep.device))
-            into = (gone[..., None] & (partner[..., None] == place[:, None, :])).float().transpose(1, 2)
-            share = into * size[:, None, :]  # (picture, into, gone)
-            total = (size + share.sum(2)).clamp(min=1)[..., None]
-            tokens = (tokens * size[..., None] + share @ tokens) / total
-            keys = (keys * size[..., None] + share @ keys) / total
-            keep, size = keep & ~gone, torch.where(gone, 0.0, total[..., 0] * (size > 0))
-            heir = torch.where(gone, partner, place)
+        counts = pictures.count.tolist()
+        for merges in self._plan(counts, budget.tolist()):
+            # Who is left, in order, dealt out to the two sides.
+            left = keep.byte().argsort(dim=1, descending=True, stable=True)[:, : max(counts)]
+            one, other = left[:, 0::2], left[:, 1::2]
+            real = keep.gather(1, other)
+            alike = cosines(_at(keys, one), _at(keys, other)).masked_fill(~real[:, None, :], -torch.inf)
+            closest, nth = alike.max(2)
+            gone = best(closest, keep.gather(1, one), torch.tensor(merges, device=keep.device))
+            into = gone[..., None] & (nth[..., None] == place[:, None, : other.shape[1]])
+            share = (into * size.gather(1, one)[..., None]).transpose(1, 2)  # (picture, other, one)
+            before = size.gather(1, other)
+            total = before + share.sum(2)
+            tokens, keys = (
+                _put(
+                    x,
+                    other,
+                    (_at(x, other) * before[..., None] + share @ _at(x, one)) / total.clamp(min=1)[..., None],
+                )
+                for x in (tokens, keys)
+            )
+            size = size.scatter(1, one, size.gather(1, one) * ~gone).scatter(1, other, total)
+            keep = keep.scatter(1, one, keep.gather(1, one) & ~gone)
+            heir = place.scatter(1, one, torch.where(gone, other.gather(1, nth), one))
             speaker = heir.gather(1, speaker.clamp(min=0)).masked_fill(speaker < 0, -1)
+            counts = [n - r for n, r in zip(counts, merges, strict=True)]
         return Selection(
             keep=keep, merged=torch.where(keep[..., None], tokens, 0.0), mass=size * keep, speaker=speaker
         )
@@ -76,3 +89,17 @@ class ToMe:
             surplus = [left - r for left, r in zip(surplus, merges, strict=True)]
             plan.append(merges)
         return plan
+
+
+def _at(
+    x: Float[Tensor, "picture visual dim"], index: Int[Tensor, "picture some"]
+) -> Float[Tensor, "picture some dim"]:
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
+
+
+def _put(
+    x: Float[Tensor, "picture visual dim"],
+    index: Int[Tensor, "picture some"],
+    new: Float[Tensor, "picture some dim"],
+) -> Float[Tensor, "picture visual dim"]:
+    return x.scatter(1, index[..., None].expand_as(new), new)
