@@ -125,3 +125,21 @@ def test_a_method_that_reads_the_tower_works_there_with_and_without_a_cache(fami
     assert trace[0].budget.sum(1).tolist() == [9, 18, 0, 9]
     assert trace[0].token_layers is not None
     assert trace[0].token_layers.tolist() == [27, 54, 0, 27]
+
+
+READING = [name for name in SCORERS if getattr(SCORERS[name](), "needs", ())]
+
+
+@pytest.mark.parametrize("name", READING)
+@pytest.mark.parametrize("family", ["llava", "qwen2_5_vl"])
+def test_every_method_that_reads_the_tower_prunes_a_model_with_a_class_token_and_one_without(
+    family: str, name: str
+) -> None:
+    tiny = tiny_model(family, "sdpa")
+    inputs = tiny.inputs(ROWS)
+
+    with attached(tiny.model, Allocator(name, budget=9, precision=True)) as trace:
+        logits = tiny.model(**inputs).logits
+
+    assert trace[0].budget.sum(1).tolist() == [9, 18, 0, 9]
+    assert logits[trace[0].keep].isfinite().all()
