@@ -1,10 +1,13 @@
 """Command A Vision: every tile is a square of its own; three of four layers slide."""
 
+from functools import partial
+
 import transformers
 
 from arr_coc.adapters.gemma3 import LAYERS, SLIDES
 from arr_coc.adapters.grids import squares
 from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, picture, randomised, tower
+from arr_coc.adapters.towers import siglip
 from arr_coc.family import FAMILIES, IMAGE, Family
 
 
@@ -20,4 +23,5 @@ def tiny() -> Tiny:
     return Tiny(model, {"image": picture({"pixel_values": (1, 3, 48, 48)}, 36)})
 
 
-FAMILIES.add("cohere2_vision", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), note=SLIDES))
+TAPS = partial(siglip, merged="downsample_factor")
+FAMILIES.add("cohere2_vision", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), taps=TAPS, note=SLIDES))

@@ -1,15 +1,25 @@
 """Gemma 3: the tokens of a picture see each other in both directions; most layers slide."""
 
+from dataclasses import replace
+from typing import Any
+
 import transformers
 
 from arr_coc.adapters.grids import squares
 from arr_coc.adapters.tiny import END, PICTURE, START, Tiny, decoder, picture, randomised, tower
-from arr_coc.family import FAMILIES, IMAGE, Family
+from arr_coc.adapters.towers import siglip
+from arr_coc.family import FAMILIES, IMAGE, Family, Tower
 
 SLIDES = (
     "A sliding window counts the tokens that are kept, so what a pruned prompt sees reaches further back."
 )
 LAYERS = ["sliding_attention", "full_attention", "sliding_attention"]
+
+
+def taps(config: Any) -> Tower:
+    """Squares of patches are averaged, so that so many tokens remain."""
+    patches = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+    return replace(siglip(config), unit=patches // config.mm_tokens_per_image)
 
 
 def tiny() -> Tiny:
@@ -29,4 +39,4 @@ def tiny() -> Tiny:
     return Tiny(model, {"image": image}, types="token_type_ids")
 
 
-FAMILIES.add("gemma3", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), note=SLIDES))
+FAMILIES.add("gemma3", Family(grids=squares, tiny=tiny, modalities=(IMAGE,), taps=taps, note=SLIDES))

@@ -1,11 +1,13 @@
 """Idefics3: every tile is a square of its own; what stands between tiles is text and stays."""
 
+from functools import partial
 from typing import Any
 
 import transformers
 
 from arr_coc.adapters.grids import square_runs
 from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, per_row, picture, randomised, tower
+from arr_coc.adapters.towers import siglip
 from arr_coc.family import FAMILIES, IMAGE, Family
 
 
@@ -31,4 +33,8 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.Idefics3ForConditionalGeneration, config))
 
 
-FAMILIES.add("idefics3", Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,)))
+TAPS = partial(siglip, merged="scale_factor", module="vision_model", projector="connector")
+FAMILIES.add(
+    "idefics3",
+    Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,), taps=TAPS),
+)

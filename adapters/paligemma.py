@@ -4,6 +4,7 @@ import transformers
 
 from arr_coc.adapters.grids import squares
 from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, picture, randomised, tower
+from arr_coc.adapters.towers import siglip
 from arr_coc.family import FAMILIES, IMAGE, Family
 
 
@@ -31,6 +32,7 @@ FAMILIES.add(
         grids=squares,
         tiny=tiny,
         modalities=(IMAGE,),
+        taps=siglip,
         note="A prompt sees itself in both directions: a later turn is not the whole conversation at once.",
     ),
 )

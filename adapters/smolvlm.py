@@ -2,7 +2,7 @@
 
 import transformers
 
-from arr_coc.adapters.idefics3 import grids, tiny_of
+from arr_coc.adapters.idefics3 import TAPS, grids, tiny_of
 from arr_coc.adapters.tiny import PICTURE, Tiny, decoder, randomised, tower
 from arr_coc.family import FAMILIES, IMAGE, Family
 
@@ -18,4 +18,7 @@ def tiny() -> Tiny:
     return tiny_of(randomised(transformers.SmolVLMForConditionalGeneration, config))
 
 
-FAMILIES.add("smolvlm", Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,)))
+FAMILIES.add(
+    "smolvlm",
+    Family(grids=grids, tiny=tiny, language_model="text_model", modalities=(IMAGE,), taps=TAPS),
+)

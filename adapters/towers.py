@@ -32,10 +32,32 @@ def encoder(config: Any) -> Tower | None:
     return None
 
 
+def siglip(
+    config: Any,
+    merged: str | None = None,
+    module: str = "vision_tower",
+    projector: str = "multi_modal_projector",
+) -> Tower:
+    """SigLIP and its kin, all layers and no class token, before something that makes one token of a square of
+    patches. `merged`: what the config calls the number of patches along its side; None: one."""
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    unit = 1 if merged is None else int(getattr(config, merged)) ** 2
+    return Tower(module, projector, "encoder.layers", unit=unit, side=side)
+
+
 def qwen(config: Any) -> Tower:
     """The tower of Qwen2-VL and its kin, whose merger makes one token of a square of patches."""
     unit = config.vision_config.spatial_merge_size**2
-    return Tower("visual", "visual.merger", "blocks", attention="attn", queries="qkv", keys="qkv", unit=unit)
+    return Tower(
+        "visual",
+        "visual.merger",
+        "blocks",
+        middle=0.5,
+        attention="attn",
+        queries="qkv",
+        keys="qkv",
+        unit=unit,
+    )
 
 
 def windows(config: Any, arguments: Mapping[str, Any]) -> Int[Tensor, " tokens"]:

@@ -39,6 +39,8 @@ class Tower:
     """From the tower to the list of its layers."""
     layer: int = -1
     """The layer whose attention and keys are taken: the last that the features come from."""
+    middle: float = 0.375
+    """How deep the layer lies whose attention is taken besides, as a share of all layers."""
     attention: str = "self_attn"
     """From a layer to its attention."""
     queries: str = "q_proj"
@@ -51,7 +53,9 @@ class Tower:
     dropped: int = 0
     """Tokens before the patches that the language model does not see."""
     unit: int = 1
-    """Patches, one after another, that make one visual token."""
+    """Patches that make one visual token: one after another, or, with `side`, those of a square."""
+    side: int | None = None
+    """Patches along each side of every picture, if squares of them make a token; tokens go row by row."""
     order: Callable[[Any, Mapping[str, Any]], Tensor] | None = None
     """(tower's config, its arguments) -> which visual token each group of patches makes; None: in order."""
 

@@ -1,56 +1,13 @@
 """Who speaks for whom: every dropped token joins the kept one it is most like."""
 
-from dataclasses import dataclass
-
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 from torch import Tensor
 from torch.nn import functional
 
+from arr_coc.assignment import Assignment, listed
 from arr_coc.preference import centred
 from arr_coc.types import Pictures
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """The kept tokens of each picture in order, and which of them speaks for each token."""
-
-    kept: Int[Tensor, "picture kept"]
-    """Place of the kept tokens among the visual tokens; `real` says which entries are there."""
-    real: Bool[Tensor, "picture kept"]
-    """False where a picture keeps fewer than the widest."""
-    joined: Bool[Tensor, "picture visual kept"]
-    """True where a kept token speaks for a token: once a token, or never, at padding and below the gate."""
-
-    def speaker(self) -> Int[Tensor, "picture visual"]:
-        """Place of the kept token that speaks for each one; -1 where none does."""
-        spoken = self.joined.any(2)
-        if self.kept.shape[1] == 0:
-            return torch.full_like(spoken, -1, dtype=torch.long)
-        return self.kept.gather(1, self.joined.byte().argmax(2)).masked_fill(~spoken, -1)
-
-    def mass(self, width: int) -> Float[Tensor, "picture visual"]:
-        """Number of tokens that each kept one stands for, itself included; 0 at dropped ones."""
-        return self._place(self.joined.sum(1).float()[..., None], width)[..., 0]
-
-    def mean(
-        self, tokens: Float[Tensor, "picture visual dim"], weights: Float[Tensor, "picture visual"]
-    ) -> Float[Tensor, "picture visual dim"]:
-        """The weighted mean of what each kept token stands for, in its place; 0 at dropped ones.
-
-        The posterior mean of a cluster whose members are read with precision `weights`.
-        """
-        share = (self.joined * weights[..., None]).transpose(1, 2)  # (picture, kept, visual)
-        share = share / share.sum(2, keepdim=True).clamp(min=1e-12)
-        return self._place(share @ tokens, tokens.shape[1])
-
-    def _place(self, x: Float[Tensor, "picture kept dim"], width: int) -> Float[Tensor, "picture visual dim"]:
-        """Put what belongs to the kept tokens where they stand."""
-        placed = x.new_zeros(
-            len(x), width + 1, x.shape[2]
-        )  # with a spare place for entries that are not there
-        index = self.kept.masked_fill(~self.real, width)[..., None].expand_as(x)
-        return placed.scatter_(1, index, x)[:, :width]
 
 
 def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float = -1.0) -> Assignment:
@@ -58,16 +15,13 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
 
     Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory.
     """
-    # The one host sync: the largest number kept.
-    width = int(keep.sum(1).max()) if len(keep) else 0
-    kept = keep.byte().argsort(dim=1, descending=True, stable=True)[:, :width]
-    real = keep.gather(1, kept)
+    kept, real = listed(keep)
     direction = functional.normalize(centred(pictures.tokens, pictures.valid), dim=2)
     speaker = direction.gather(1, kept[..., None].expand(-1, -1, direction.shape[2]))
     alike = (direction @ speaker.transpose(1, 2)).masked_fill(~real[:, None, :], -torch.inf)
     itself = kept[:, None, :] == torch.arange(keep.shape[1], device=keep.device)[:, None]
     alike = alike.masked_fill(itself & real[:, None, :], torch.inf)  # whoever is kept speaks for itself
-    if width == 0:
+    if kept.shape[1] == 0:
         return Assignment(kept, real, itself)
     closest, speaks = alike.max(dim=2, keepdim=True)
     spoken = (closest >= gate) & pictures.valid[..., None]

@@ -23,6 +23,7 @@ class Parts:
     """Merges pictures into word embeddings and calls the decoder."""
     decoder: nn.Module
     first_layer: nn.Module
+    n_layers: int
     family: Family
     declared: bool = True
     """False: nobody vouches for the family, so it is tried on the first prompt (see `trial`)."""
@@ -54,13 +55,14 @@ def parts_of(model: Any) -> Parts:
         )
     try:
         decoder = attrgetter(family.language_model)(base)
-        first_layer = attrgetter(family.layers)(decoder)[0]
+        layers = attrgetter(family.layers)(decoder)
+        first_layer = layers[0]
     except AttributeError as error:
         raise ValueError(
             f"the family {kind!r} looks for {family.language_model!r} in {type(base).__name__} and for "
             f"{family.layers!r} in that, but: {error}; attach the whole model or correct the Family's paths"
         ) from error
-    return Parts(inner, base, decoder, first_layer, family, declared)
+    return Parts(inner, base, decoder, first_layer, len(layers), family, declared)
 
 
 def _general(model: PreTrainedModel) -> Family | None:

@@ -118,7 +118,7 @@ class Prefill:
         if self._decided is None:
             return None
         (allocation, cut, prefix), self._decided = self._decided, None
-        self.trace.append(replace(allocation, seen=self._seen))
+        self.trace.append(replace(allocation, seen=self._seen, layers=self.parts.n_layers))
         if cut is None:
             return None
         past = cache_in(output)

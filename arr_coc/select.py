@@ -9,6 +9,7 @@ from torch import Tensor
 
 from arr_coc.climb import climb
 from arr_coc.pooling import cells
+from arr_coc.ranking import best
 from arr_coc.registry import Registry
 from arr_coc.types import Pictures, Scores, Selection, Selector
 
@@ -25,11 +26,7 @@ class TopK:
 
     def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
         """The `budget` best of each picture."""
-        ranked = scores.values.masked_fill(~pictures.valid, -torch.inf)
-        # Stable, so that the first of equals wins on every device; topk does not promise that.
-        order = ranked.argsort(dim=1, descending=True, stable=True)
-        rank = order.argsort(dim=1)
-        return Selection(keep=(rank < budget[:, None]) & pictures.valid)
+        return Selection(keep=best(scores.values, pictures.valid, budget))
 
 
 @SELECTORS.register("greedy")
@@ -43,11 +40,28 @@ class Greedy:
         """The greedy set of each picture, with the value that every step added."""
         if scores.of_sets is None:
             raise ValueError(
-                "the greedy selector climbs a value of sets, and this scorer has none (of_sets is None): "
+                "the selector 'greedy' climbs a value of sets, and this scorer has none (of_sets is None): "
                 "use selector='top_k', or a scorer such as 'efe' or 'divprune'"
             )
         path = climb(scores.of_sets, pictures.valid, budget)
         return Selection(keep=path.keep, gains=path.gains)
+
+
+@SELECTORS.register("own")
+@dataclass(frozen=True)
+class Own:
+    """Let the scorer choose, where its method is no ranking and no climb; it may merge what it drops."""
+
+    positional: ClassVar[bool] = False
+
+    def __call__(self, pictures: Pictures, scores: Scores, budget: Int[Tensor, " picture"]) -> Selection:
+        """What the scorer's chooser says."""
+        if scores.chooser is None:
+            raise ValueError(
+                "the selector 'own' leaves the choice to the scorer, and this one has no way of its own "
+                "(chooser is None): use selector='top_k', or a scorer such as 'visionzip'"
+            )
+        return scores.chooser(budget)
 
 
 @SELECTORS.register("stride")

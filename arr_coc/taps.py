@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isqrt
 from operator import attrgetter
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from arr_coc.family import Family, Tower
-from arr_coc.types import Taps
+from arr_coc.received import over_spans, rotated
+from arr_coc.tower import Taps
 
-TAPS = ("attention", "keys", "features")
+TAPS = ("attention", "keys", "features", "received", "middle")
 """What a scorer may name in its `needs`."""
-QUERIES = 1024
-"""Rows of an attention matrix that are computed at once."""
 Record = dict[str, Tensor]
 
 
@@ -29,24 +29,28 @@ class Tapping:
     def __init__(self, base: nn.Module, tower: Tower, needs: tuple[str, ...], name: str) -> None:
         self.tower, self.needs, self._name = tower, needs, name
         self._module = attrgetter(tower.module)(base)
-        self._attention = attrgetter(tower.attention)(attrgetter(tower.layers)(self._module)[tower.layer])
+        layers = attrgetter(tower.layers)(self._module)
+        places = dict.fromkeys(("attention", "keys", "received"), tower.layer)
+        places["middle"] = int(tower.middle * len(layers))
+        self._attentions = {
+            tap: attrgetter(tower.attention)(layers[place]) for tap, place in places.items() if tap in needs
+        }
         self._projector = attrgetter(tower.projector)(base)
         self._record: Record = {}
         self._records: list[Record] = []
-        self._heard: dict[str, Tensor] = {}
         self._undo: Int[Tensor, " patches"] | None = None
 
     def hooks(self) -> Iterator[Any]:
         """Register them; each can be removed."""
-        module, attention = self._module, self._attention
-        yield module.register_forward_pre_hook(self._begin, with_kwargs=True)
-        yield module.register_forward_hook(self._end)
+        yield self._module.register_forward_pre_hook(self._begin, with_kwargs=True)
+        yield self._module.register_forward_hook(self._end)
         if "features" in self.needs:
             yield self._projector.register_forward_pre_hook(self._features, with_kwargs=True)
-        if {"attention", "keys"} & set(self.needs):
+        for attention in set(self._attentions.values()):
+            heard: dict[str, Tensor] = {}
             for name in {self.tower.queries, self.tower.keys}:
-                yield attrgetter(name)(attention).register_forward_hook(self._listen(name))
-            yield attention.register_forward_hook(self._attend, with_kwargs=True)
+                yield attrgetter(name)(attention).register_forward_hook(_listen(heard, name))
+            yield attention.register_forward_hook(self._attend(heard), with_kwargs=True)
 
     def begin(self) -> None:
         """A call of the base model begins: towers that run from here on belong to it."""
@@ -91,46 +95,54 @@ class Tapping:
     def _end(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         output.taps = self._record
 
-    def _listen(self, name: str) -> Any:
-        def keep(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
-            self._heard[name] = output.detach()
-
-        return keep
-
     def _features(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         given = (args or tuple(kwargs.values()))[0].detach()
         self._record["features"] = self._pooled(given.reshape(-1, given.shape[-1]))
 
-    def _attend(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any
-    ) -> None:
-        tower = self.tower
-        heads = attrgetter(tower.heads)(module)
-        queries, keys = self._heard[tower.queries], self._heard[tower.keys]
-        if tower.queries == tower.keys:
-            queries, keys = keys.chunk(3, dim=-1)[:2]
-        self._heard.clear()
-        if keys.ndim == 2:
-            queries, keys = queries[None], keys[None]
-        if "keys" in self.needs:
-            own = keys[:, tower.dropped :]
-            self._record["keys"] = self._pooled(own.reshape(-1, own.shape[-1]))
-        if "attention" in self.needs:
+    def _attend(self, heard: dict[str, Tensor]) -> Any:
+        """What the taps of one layer say, once it is known how it attended."""
+
+        def attend(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], output: Any) -> None:
+            tower = self.tower
+            heads = attrgetter(tower.heads)(module)
+            queries, keys = heard[tower.queries], heard[tower.keys]
+            if tower.queries == tower.keys:
+                queries, keys = keys.chunk(3, dim=-1)[:2]
+            heard.clear()
+            if keys.ndim == 2:
+                queries, keys = queries[None], keys[None]
+            taps = {tap for tap, attention in self._attentions.items() if attention is module}
+            if "keys" in taps:
+                own = keys[:, tower.dropped :]
+                pooled = self._pooled(own.reshape(-1, own.shape[-1]))
+                self._record["keys"] = pooled.view(len(pooled), heads, -1)
+            if not taps - {"keys"}:
+                return
             q, k = (x.view(*x.shape[:2], heads, -1).transpose(1, 2).float() for x in (queries, keys))
             if kwargs.get("position_embeddings") is not None:
-                q, k = (_rotated(x, *kwargs["position_embeddings"]) for x in (q, k))
-            ends = kwargs.get("cu_seqlens")
-            if ends is None:
-                received = _received(q[:, :, :1] if tower.cls else q, k, kwargs.get("attention_mask"))
-            else:  # several pictures in one sequence, each by itself
-                lengths = ends.diff().tolist()
-                spans = zip(torch.split(q, lengths, 2), torch.split(k, lengths, 2), strict=True)
-                received = torch.cat([_received(*span, None) for span in spans], dim=1)
-            self._record["attention"] = self._pooled(received[:, tower.dropped :].reshape(-1, 1))[:, 0]
+                q, k = (rotated(x, *kwargs["position_embeddings"]) for x in (q, k))
+            if "attention" in taps:
+                received, looking = over_spans(q[:, :, :1] if tower.cls else q, k, kwargs)
+                self._record["attention"] = self._of_tokens(received / looking)
+            if "received" in taps:
+                received, looking = over_spans(q, k, kwargs)
+                self._record["received"] = self._of_tokens(received / looking)
+            if "middle" in taps:
+                self._record["middle"] = self._of_tokens(over_spans(q, k, kwargs)[0])
+
+        return attend
+
+    def _of_tokens(self, received: Float[Tensor, "pictures patches"]) -> Float[Tensor, " tokens"]:
+        return self._pooled(received[:, self.tower.dropped :].reshape(-1, 1))[:, 0]
 
     def _pooled(self, patches: Float[Tensor, "patches width"]) -> Float[Tensor, "tokens width"]:
         """The mean over the patches that one visual token is made of, in the order of the tokens."""
-        tokens = patches.view(-1, self.tower.unit, patches.shape[1]).float().mean(1)
+        unit, side, width = self.tower.unit, self.tower.side, patches.shape[1]
+        if side is not None and unit > 1:
+            merged = isqrt(unit)
+            squares = patches.view(-1, side // merged, merged, side // merged, merged, width)
+            patches = squares.transpose(2, 3).reshape(-1, width)
+        tokens = patches.view(-1, unit, width).float().mean(1)
         return tokens if self._undo is None else tokens[self._undo]
 
 
@@ -165,36 +177,11 @@ def tapped(base: nn.Module, family: Family, config: Any, needs: tuple[str, ...])
             hook.remove()
 
 
-def _received(
-    q: Float[Tensor, "pictures heads queries dim"],
-    k: Float[Tensor, "pictures heads patches dim"],
-    mask: Shaped[Tensor, "..."] | None,
-) -> Float[Tensor, "pictures patches"]:
-    """Attention that each patch gets, the mean over heads and over the queries that see it."""
-    total = q.new_zeros(len(q), k.shape[2])
-    seeing: Any = q.shape[2]
-    if mask is not None:
-        seen = mask if mask.dtype == torch.bool else mask >= 0
-        seeing = seen[:, 0].sum(1)
-    for start in range(0, q.shape[2], QUERIES):
-        rows = slice(start, start + QUERIES)
-        scores = q[:, :, rows] @ k.transpose(2, 3) * q.shape[3] ** -0.5
-        if mask is not None:
-            scores = scores.masked_fill(~seen[:, :, rows], -torch.inf)
-        total += scores.softmax(-1).mean(1).sum(1)
-    received: Tensor = total / seeing
-    return received
+def _listen(heard: dict[str, Tensor], name: str) -> Any:
+    def keep(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> None:
+        heard[name] = output.detach()
 
-
-def _rotated(
-    x: Float[Tensor, "pictures heads patches dim"],
-    cos: Float[Tensor, "*picture patches dim"],
-    sin: Float[Tensor, "*picture patches dim"],
-) -> Float[Tensor, "pictures heads patches dim"]:
-    """With the rotary embedding that the tower uses, halves against each other."""
-    one, two = x.chunk(2, dim=-1)
-    rotated: Tensor = x * cos.float() + torch.cat([-two, one], dim=-1) * sin.float()
-    return rotated
+    return keep
 
 
 def _placed(

@@ -7,18 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Taps:
-    """What the vision tower said of each visual token, in float32, 0 elsewhere; None if no scorer asked."""
-
-    attention: Float[Tensor, "rows tokens"] | None = None
-    """Mean over heads of the attention that the class token pays, or that all patches of a picture pay on
-    average where there is none: over a picture it sums to 1, or a little less with a class token."""
-    keys: Float[Tensor, "rows tokens _"] | None = None
-    """Keys of the same layer, all heads, before rotation."""
-    features: Float[Tensor, "rows tokens _"] | None = None
-    """What the projector is given."""
+from arr_coc.tower import Taps
 
 
 @dataclass(frozen=True)
@@ -80,7 +69,7 @@ class Context:
             row=row,
             nth=nth,
             index=index,
-            taps=self.taps and _gathered(self.taps, row, index, valid),
+            taps=self.taps and self.taps.by_picture(row, index, valid),
         )
 
 
@@ -112,23 +101,15 @@ class Pictures:
         """Number of visual tokens of each picture."""
         return self.valid.sum(1)
 
-
-def _gathered(
-    taps: Taps,
-    row: Int[Tensor, " picture"],
-    index: Int[Tensor, "picture visual"],
-    valid: Bool[Tensor, "picture visual"],
-) -> Taps:
-    """One row a picture; 0 at padding."""
-
-    def each(
-        said: Shaped[Tensor, "batch seq *width"] | None,
-    ) -> Shaped[Tensor, "picture visual *width"] | None:
+    def tap(self, name: str) -> Float[Tensor, "picture visual *width"]:
+        """What the vision tower said, by the name of a field of `Taps`. Raises ValueError if it did not."""
+        said: Tensor | None = getattr(self.taps, name, None)
         if said is None:
-            return None
-        return said[row[:, None], index] * valid.view(*valid.shape, *[1] * (said.ndim - 2))
-
-    return Taps(each(taps.attention), each(taps.keys), each(taps.features))
+            raise ValueError(
+                f"this scorer reads the {name} of the vision tower, and these pictures come without: name it "
+                "in the scorer's `needs` and run the model inside attached(...)"
+            )
+        return said
 
 
 @runtime_checkable
@@ -142,20 +123,6 @@ class SetFunction(Protocol):
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Put one token a picture into the set."""
         ...
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What a scorer says of each visual token, and, for set-level scorers, of sets of them."""
-
-    values: Float[Tensor, "picture visual"]
-    """Higher is kept. Unitless unless the scorer says otherwise. Undefined at padding."""
-    pragmatic: Float[Tensor, "picture visual"] | None = None
-    """The part that helps to answer the query, in nats, where the scorer has one."""
-    epistemic: Float[Tensor, "picture visual"] | None = None
-    """The part that is information, in nats, where the scorer has one."""
-    of_sets: SetFunction | None = None
-    """The set-level value that the greedy selector climbs."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +150,31 @@ class Selection:
     """How many original tokens each kept one stands for (the n of `ln n`); 0 at dropped ones."""
     speaker: Int[Tensor, "picture visual"] | None = None
     """Place of the kept token that each one was pooled into, with `merged`; -1 where it went into none."""
+
+
+@runtime_checkable
+class Chooser(Protocol):
+    """A way to choose that is neither a ranking nor a climb: the set for k + 1 need not hold that for k."""
+
+    def __call__(self, budget: Int[Tensor, " picture"]) -> Selection:
+        """Keep exactly `budget` tokens of each picture; those that hold what others held are among them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a scorer says of each visual token, and, for set-level scorers, of sets of them."""
+
+    values: Float[Tensor, "picture visual"]
+    """Higher is kept. Unitless unless the scorer says otherwise. Undefined at padding."""
+    pragmatic: Float[Tensor, "picture visual"] | None = None
+    """The part that helps to answer the query, in nats, where the scorer has one."""
+    epistemic: Float[Tensor, "picture visual"] | None = None
+    """The part that is information, in nats, where the scorer has one."""
+    of_sets: SetFunction | None = None
+    """The set-level value that the greedy selector climbs."""
+    chooser: Chooser | None = None
+    """The method's own way to choose, for the selector `own`."""
 
 
 @dataclass(frozen=True)
@@ -215,8 +207,15 @@ class Allocation:
     """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
+    layers: int | None = None
+    """How many layers the decoder has, counted there."""
     select_ms: float | None = None
     """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+
+    @property
+    def token_layers(self) -> Int[Tensor, " batch"] | None:
+        """Visual tokens that a layer of the decoder saw, summed over its layers; None before it is called."""
+        return None if self.layers is None else self.budget.sum(1) * self.layers
 
     def check(self, context: Context) -> None:
         """Raise ValueError where a part does not fit the prefill that it was made for."""
@@ -236,10 +235,10 @@ class Scorer(Protocol):
     """Values every visual token. A frozen dataclass in `arr_coc/scorers/`, one file each."""
 
     selector: ClassVar[str]
-    """The selector this scorer is meant for: `top_k`, `greedy`, `stride`, `pool`, ...
+    """The selector this scorer is meant for: `top_k`, `greedy`, `own`, `stride`, ...
 
     One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
-    `features`, and finds them in `Pictures.taps`."""
+    `features`, `received`, `middle`, and finds them by `Pictures.tap`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

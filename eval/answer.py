@@ -10,6 +10,7 @@ from torch import Tensor
 
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
+from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt
 from arr_coc.eval.timing import timed_prefill
@@ -25,6 +26,8 @@ class Answers:
     """For each row: which of its visual tokens the language model saw."""
     words: list[int]
     """Tokens of each row that are neither visual nor padding."""
+    token_layers: list[int]
+    """For each row: visual tokens that each layer of the language model saw, summed over its layers."""
     seconds: float
     """Wall clock of generate() for the whole batch."""
     prefill_ms: float
@@ -49,10 +52,14 @@ def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_
         seconds = perf_counter() - started
     allocation = trace[0] if trace else None
     keep = prompt.valid if allocation is None else allocation.keep
+    token_layers = None if allocation is None else allocation.token_layers
+    if token_layers is None:
+        token_layers = prompt.visual.sum(1) * DecoderShape.of(model.config).layers
     return Answers(
         texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
         keep=[row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)],
         words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
+        token_layers=token_layers.tolist(),
         seconds=seconds,
         prefill_ms=prefill.ms,
         select_ms=(allocation.select_ms or 0.0) if allocation else 0.0,

@@ -10,6 +10,7 @@ from arr_coc.eval.method import FULL, Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.pictures import Panel, as_seen, kept_picture
 from arr_coc.eval.prompt import encoded, prompt
+from arr_coc.eval.smaller import as_shown
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,17 @@ def ask(
     """Answers with all tokens and with each setting; writes the picture of what each of them kept."""
     needs = {tap for method, budget in settings for tap in method.needs(budget, seed)}
     inputs = encoded(loaded, prompt(loaded, [[image]], [question]), needs)
-    told = [
-        Told(method.name, budget, answer(loaded, inputs, method.allocator(budget, seed), max_new_tokens))
-        for method, budget in [(FULL, 1.0), *settings]
-    ]
+    told = []
+    for method, budget in [(FULL, 1.0), *settings]:
+        shown = as_shown(loaded, (method, budget), inputs, [[image]], [question], seed)
+        told.append(Told(method.name, budget, answer(loaded, *shown, max_new_tokens)))
     pixels = inputs.inputs.get("pixel_values")
     seen = as_seen(image, pixels[0] if pixels is not None else None, loaded.processor)
-    panels = [Panel(one.title, one.answers.keep[0], one.answers.texts[0]) for one in told]
+    panels = [
+        Panel(one.title, one.answers.keep[0], one.answers.texts[0])
+        for one in told
+        # A picture that was made smaller may have other tokens than the one that is drawn.
+        if len(one.answers.keep[0]) == int(inputs.visual.sum())
+    ]
     kept_picture(out, seen, inputs.grids[0], question, panels, gold)
     return told

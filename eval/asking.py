@@ -10,14 +10,14 @@ import torch
 from arr_coc.budgets.auto import Ledger
 from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.config import RunConfig
-from arr_coc.eval.method import Budget, Method, target_of
+from arr_coc.eval.method import AUTO, target_of
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
+from arr_coc.eval.smaller import Setting, as_shown
 from arr_coc.eval.tasks import Item
 from arr_coc.eval.tasks.task import looked_at
 
-Setting = tuple[Method, Budget]
 NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory", "alloc_failed")
 """What allocators say that raise a RuntimeError: of the CPU, of MPS, of cuBLAS and cuDNN."""
 MOST_IN_A_ROW = 20
@@ -77,7 +77,7 @@ class Asker:
     def _note(self, setting: Setting, items: list[Item], done: Mapping[Key, Sample]) -> None:
         """What an earlier run spent, so that a stream that was interrupted goes on as if it had not been."""
         method, budget = setting
-        if not isinstance(budget, str):
+        if not (isinstance(budget, str) and budget.startswith(AUTO)):
             return
         target, ledger = target_of(budget), self.ledgers.setdefault(setting, Ledger())
         for item in items:
@@ -107,8 +107,16 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            allocator = setting[0].allocator(setting[1], self.config.seed, self.loaded.need, ledger)
-            answers = answer(self.loaded, prepared[names], allocator, self.task.max_new_tokens)
+            shown, allocator = as_shown(
+                self.loaded,
+                setting,
+                prepared[names],
+                [item.pictures for item in items],
+                [item.question for item in items],
+                self.config.seed,
+                ledger,
+            )
+            answers = answer(self.loaded, shown, allocator, self.task.max_new_tokens)
         except Exception as error:
             if len(items) == 1:
                 return [self._failure(setting, items[0], at_fault, error)]
@@ -116,7 +124,7 @@ class Asker:
         else:
             self._failed[setting] = 0
             self.ledgers[setting] = ledger  # not before: a call that failed has spent nothing
-            return self._samples(setting, items, answers)
+            return self._samples(setting, items, answers, prepared[names].visual.sum(1).tolist())
         # Outside of the handler: in it, the error's frames would hold the memory that was lacking.
         half = (len(items) + 1) // 2
         if too_large:
@@ -143,14 +151,17 @@ class Asker:
                 ) from error
         return self._unanswered(setting, item, said)
 
-    def _samples(self, setting: Setting, items: Sequence[Item], answers: Answers) -> list[Sample]:
+    def _samples(
+        self, setting: Setting, items: Sequence[Item], answers: Answers, visual: Sequence[int]
+    ) -> list[Sample]:
         share = 1 / len(items)
         found = []
-        for item, text, keep, words in zip(items, answers.texts, answers.keep, answers.words, strict=True):
+        for nth, (item, text) in enumerate(zip(items, answers.texts, strict=True)):
             what: dict[str, Any] = {
-                "kept": int(keep.sum()),
-                "visual": len(keep),
-                "words": words,
+                "kept": int(answers.keep[nth].sum()),
+                "visual": visual[nth],
+                "words": answers.words[nth],
+                "token_layers": answers.token_layers[nth],
                 "kv_bytes": answers.kv_bytes * share,
                 "seconds": answers.seconds * share,
                 "prefill_ms": answers.prefill_ms * share,

@@ -1,19 +1,23 @@
 """A method and a budget as the command line has them: `efe+merge+ln_n`, `0.11`, `64`, `auto:32`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from arr_coc.allocate import Allocator
+from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.auto import Auto, Ledger
 from arr_coc.need import Need
 from arr_coc.positions import POSITIONS
+from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers import SCORERS
 
 AUTO = "auto:"
 Budget = int | float | str
-"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11` and `auto:64` are means of many."""
+"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11`, `auto:64` are means of many; or a name
+in `BUDGETS`."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
+"""Of every method. One that rates tokens by a source of relevance takes a name in `RELEVANCE`, too."""
 
 
 @dataclass(frozen=True)
@@ -24,33 +28,51 @@ class Method:
     merge: bool = False
     precision: bool = False
     positions: str = ORIGINAL
+    source: str | None = None
+    """What rates the tokens, a name in `RELEVANCE`; None: the scorer's own choice."""
 
     @staticmethod
     def parse(text: str, merge: bool = False, precision: bool = False, positions: str = ORIGINAL) -> "Method":
-        """Read `scorer[+merge][+ln_n][+compact or +centroid]`. The other arguments apply to all methods.
+        """Read `scorer[+source][+merge][+ln_n][+compact or +centroid]`; the other arguments hold for all.
 
         Raises KeyError for an unknown scorer or policy, ValueError for a switch.
         """
         scorer, *switches = (part.strip() for part in text.split("+"))
+        POSITIONS[positions]  # says what there is
+        part: Any = None if scorer == FULL.scorer else SCORERS[scorer]
+        rated = part is not None and "source" in [field.name for field in fields(part)]
+        known = (*RELEVANCE, *SWITCHES) if rated else SWITCHES
         for switch in switches:
-            if switch not in SWITCHES:
+            if switch not in known:
                 raise ValueError(
                     f"method {text!r} has the unknown switch {switch!r}: write SCORER"
-                    + "".join(f"[+{name}]" for name in SWITCHES)
+                    + "".join(f"[+{name}]" for name in known)
                 )
-        POSITIONS[positions]  # says what there is
-        if scorer != FULL.scorer:
-            SCORERS[scorer]
+        sources = [switch for switch in switches if switch in RELEVANCE]
+        if len(sources) > 1:
+            raise ValueError(f"method {text!r} has two sources of relevance: choose {' or '.join(sources)}")
         policies = [switch for switch in switches if switch in POSITIONS] or [positions]
         if len(policies) > 1:
             raise ValueError(f"method {text!r} has two position policies: choose {' or '.join(policies)}")
-        return Method(scorer, merge or "merge" in switches, precision or "ln_n" in switches, policies[0])
+        return Method(
+            scorer,
+            merge or "merge" in switches,
+            precision or "ln_n" in switches,
+            policies[0],
+            sources[0] if sources else None,
+        )
 
     @property
     def name(self) -> str:
         """The one way to write it."""
         moved = "" if self.positions == ORIGINAL else f"+{self.positions}"
-        return self.scorer + "+merge" * self.merge + "+ln_n" * self.precision + moved
+        rated = "" if self.source is None else f"+{self.source}"
+        return self.scorer + rated + "+merge" * self.merge + "+ln_n" * self.precision + moved
+
+    @property
+    def shrinks(self) -> bool:
+        """Whether pictures are to be made smaller before the processor sees them."""
+        return self.scorer != FULL.scorer and getattr(SCORERS[self.scorer], "shrinks", False)
 
     def allocator(
         self, budget: Budget, seed: int, need: Need | None = None, ledger: Ledger | None = None
@@ -62,12 +84,14 @@ class Method:
         if self.scorer == FULL.scorer:
             return None
         part: Any = SCORERS[self.scorer]
-        seeded = "seed" in [field.name for field in fields(part)]
+        settings: dict[str, Any] = {"seed": seed} if "seed" in [field.name for field in fields(part)] else {}
+        if self.source is not None:
+            settings["source"] = self.source
         spender: Any = budget or 1  # `blind` keeps nothing, whatever it is asked for
-        if isinstance(budget, str):
+        if isinstance(budget, str) and budget.startswith(AUTO):
             spender = Auto(target_of(budget), need, ledger=ledger or Ledger())
         return Allocator(
-            scorer=part(seed=seed) if seeded else part(),
+            scorer=part(**settings),
             budget=spender,
             merge=self.merge,
             precision=self.precision,
@@ -93,14 +117,17 @@ def target_of(budget: str) -> int | float:
 
 
 def parse_budget(text: Budget) -> Budget:
-    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, no `auto:`."""
+    """Read a budget. Raises ValueError if it is no ratio in (0, 1] with a point, no count, and no name."""
+    named = [name for name in BUDGETS if name != "auto" and _is_whole(BUDGETS[name])]
     way_out = (
-        "write a fraction kept with a point (0.11), a count of visual tokens (64), or a mean of either "
-        "over all prompts (auto:0.11, auto:64)"
+        "write a fraction kept with a point (0.11), a count of visual tokens (64), a mean of either over all "
+        f"prompts (auto:0.11, auto:64), or a name: {', '.join(named)}"
     )
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
     word = str(text).strip()
+    if word in named:
+        return word
     if word == AUTO.removesuffix(":"):
         word = f"{AUTO}{Auto.target}"
     if word.startswith(AUTO):
@@ -117,3 +144,8 @@ def parse_budget(text: Budget) -> Budget:
     if isinstance(value, float) and not 0.0 < value <= 1.0:
         raise ValueError(f"a keep_ratio must lie in (0, 1], got {word}: {way_out}")
     return value
+
+
+def _is_whole(part: Any) -> bool:
+    """Whether it can be made without a number."""
+    return all(field.default is not MISSING for field in fields(part))

@@ -10,12 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.budgets import BUDGETS
 from arr_coc.eval.method import SWITCHES
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.tasks import TASKS
 from arr_coc.eval.tasks.task import option_kinds
 from arr_coc.family import FAMILIES
 from arr_coc.positions import POSITIONS
+from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
 
@@ -27,6 +29,12 @@ def show_parts(console: Console) -> None:
     switches = ", ".join(f"+{switch}" for switch in SWITCHES)
     _table(console, f"methods (--methods), each with {switches}", ((n, _about(SCORERS[n])) for n in SCORERS))
     _table(console, "selectors", ((name, _first(SELECTORS[name])) for name in SELECTORS))
+    _table(
+        console, "budgets (--budgets), beside numbers", ((name, _first(BUDGETS[name])) for name in BUDGETS)
+    )
+    _table(
+        console, "sources of relevance, as +SOURCE", ((name, _first(RELEVANCE[name])) for name in RELEVANCE)
+    )
     _table(console, "positions of what is kept", ((name, _first(POSITIONS[name])) for name in POSITIONS))
     _table(console, "model families", ((name, FAMILIES[name].note) for name in FAMILIES))
 

@@ -34,6 +34,8 @@ class Sample:
     words: int
     """Tokens that are not visual."""
     kv_bytes: float
+    token_layers: int | None = None
+    """Visual tokens that each layer of the language model saw, summed over its layers; None: not counted."""
     error: str = ""
     """Why there is no answer: `item: ...` if nobody could be asked, `model: ...` if the model failed."""
     seconds: float | None = None

@@ -81,6 +81,8 @@ def _row(
         "summary": task.summary(group),
         "visual_tokens": visual,
         "kept_tokens": kept,
+        # What methods that prune before and inside the language model are compared at.
+        "token_layers": _mean_where_counted(s.token_layers for s in group),
         "prefill_ms": _median(s.prefill_ms for s in group),
         "select_ms": _median(s.select_ms for s in group),
         "prefill_flops": fmean(shape.prefill_flops(s.kept + s.words) for s in group),
@@ -157,6 +159,12 @@ def _median(times: Iterable[float | None]) -> float | None:
     """None where nothing was timed."""
     known = [ms for ms in times if ms is not None]
     return median(known) if known else None
+
+
+def _mean_where_counted(counts: Iterable[int | None]) -> float | None:
+    """None where one was not counted."""
+    known = list(counts)
+    return None if None in known else fmean(n for n in known if n is not None)
 
 
 def _finite(value: float) -> float | None:

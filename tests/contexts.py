@@ -3,10 +3,13 @@
 import torch
 from torch.nn.functional import pad
 
+from arr_coc.tower import Taps
 from arr_coc.types import Context
 
 Row = list[int]
 """Lengths of words and pictures in turn: [3, 6, 2] is three words, a picture of six tokens, two words."""
+WIDTHS: list[tuple[int, ...]] = [(), (2, 3), (5,), (), ()]
+"""Of what the vision tower says of a token: attention, keys, features, attention received, in the middle."""
 
 
 def context(
@@ -20,6 +23,7 @@ def context(
     seq = max(sum(row) for row in rows)
     most = max(len(row) // 2 for row in rows)
     embeds, picture, valid, grid = [], [], [], []
+    taps: list[list[torch.Tensor]] = []
     for row in rows:
         gap = seq - sum(row)
         sides = (gap, 0) if left else (0, gap)
@@ -27,6 +31,13 @@ def context(
         draw = torch.Generator().manual_seed(seed + sum(row) + 1000 * len(row))
         embeds.append(pad(torch.randn(sum(row), dim, generator=draw), (0, 0, *sides)))
         picture.append(pad(number, sides, value=-1))
+        said = (torch.rand(sum(row), *width, generator=draw) for width in WIDTHS)
+        taps.append(
+            [
+                pad(torch.where(_wide(number >= 0, each), each, 0.0), (*[0, 0] * (each.ndim - 1), *sides))
+                for each in said
+            ]
+        )
         valid.append(pad(torch.ones(sum(row), dtype=torch.bool), sides))
         grid.append([[1, 1, n] for n in row[1::2]] + [[0, 0, 0]] * (most - len(row) // 2))
     where, real = torch.stack(picture), torch.stack(valid)
@@ -38,4 +49,9 @@ def context(
         positions=torch.arange(seq).expand(1, len(rows), seq),
         picture=where,
         grid=torch.tensor(grid, dtype=torch.long).reshape(len(rows), most, 3),
+        taps=Taps(*(torch.stack(each) for each in zip(*taps, strict=True))),
     )
+
+
+def _wide(mask: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    return mask.view(-1, *[1] * (x.ndim - 1))

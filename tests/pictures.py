@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from arr_coc.types import Pictures, Taps
+from arr_coc.tower import Taps
+from arr_coc.types import Pictures
 
 
 def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) -> Pictures:
@@ -27,17 +29,42 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     row = torch.arange(n)
     places = tokens * valid[..., None], valid, query, asked, grid, row, torch.zeros_like(row), index
     look = torch.randn(n, width, 1, generator=draw).masked_fill(~valid[..., None], -torch.inf).softmax(1)
-    said = (torch.randn(n, width, dim, generator=draw) * valid[..., None] for _ in range(2))
-    return Pictures(*places, Taps(look[..., 0], *said))
+    keys = torch.randn(n, width, 2, dim // 2, generator=draw) * valid[..., None, None]
+    features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
+    received, middle = torch.rand(2, n, width, generator=draw) * valid
+    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle))
+
+
+def picture_of(
+    tokens: list[list[float]],
+    words: list[list[float]] | None = None,
+    grid: tuple[int, int] = (0, 0),
+    **said: list[Any],
+) -> Pictures:
+    """One picture with these tokens, this question, and what the vision tower said of it."""
+    n = len(tokens)
+    query = torch.tensor([words]) if words else torch.zeros(1, 0, len(tokens[0]))
+    return Pictures(
+        tokens=torch.tensor([tokens]),
+        valid=torch.ones(1, n, dtype=torch.bool),
+        query=query,
+        asked=torch.ones(query.shape[:2], dtype=torch.bool),
+        grid=torch.tensor([[1, *grid]]),
+        row=torch.zeros(1, dtype=torch.long),
+        nth=torch.zeros(1, dtype=torch.long),
+        index=torch.arange(n)[None],
+        taps=Taps(**{name: torch.tensor([each]) for name, each in said.items()}),
+    )
 
 
 def _changed(taps: Taps | None, change: Callable[[Tensor], Tensor]) -> Taps:
-    """The same of each tap."""
+    """The same of each tap, given with the width of all its axes but the first two."""
     assert taps is not None
-    assert taps.attention is not None
-    assert taps.keys is not None
-    assert taps.features is not None
-    return Taps(change(taps.attention[..., None])[..., 0], change(taps.keys), change(taps.features))
+    changed = {}
+    for name, said in ((name, said) for name, said in vars(taps).items() if said is not None):
+        changed[name] = change(said.flatten(2) if said.ndim > 2 else said[..., None])
+        changed[name] = changed[name].view(*changed[name].shape[:2], *said.shape[2:])
+    return Taps(**changed)
 
 
 def _sides(count: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from tests.contexts import context
 
 ROWS = [[3, 12, 2], [4, 9, 1, 16, 3], [6]]
 every_scorer = pytest.mark.parametrize("scorer", SCORERS)
+MERGING = {"visionzip", "prumerge", "prumerge_plus", "trim", "tome"}
 COUNTS = torch.tensor([[12, 0], [9, 16], [0, 0]])
 
 
@@ -95,17 +96,20 @@ def test_every_selector_can_add_the_precision_of_what_a_kept_token_stands_for(
     scorer: str, selector: str
 ) -> None:
     prefill = context(ROWS)
-    if selector == "greedy" and SCORERS[scorer]()(prefill.pictures()).of_sets is None:
-        with pytest.raises(ValueError, match="of_sets"):
-            Allocator(scorer, 5, selector)(prefill)
-        return
+    scores = SCORERS[scorer]()(prefill.pictures())
+    for way, lacking in (("greedy", scores.of_sets), ("own", scores.chooser)):
+        if selector == way and lacking is None:
+            with pytest.raises(ValueError, match=f"selector '?{way}"):
+                Allocator(scorer, 5, selector)(prefill)
+            return
     allocation = Allocator(scorer, 5, selector, precision=True)(prefill)
     assert allocation.bias is not None
     kept = allocation.keep & prefill.visual
     assert (allocation.bias[~kept] == 0).all()
     mass = torch.where(kept, allocation.bias.exp(), 0.0)
     assert_close(mass.sum(1), prefill.visual.sum(1).float())
-    assert (allocation.embeds is not None) == (selector == "pool")
+    merges = selector == "pool" or (selector == "own" and scorer in MERGING)
+    assert (allocation.embeds is not None) == merges
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -129,6 +133,18 @@ def test_merging_replaces_kept_tokens_by_the_mean_of_their_cluster_and_nothing_e
         mean = torch.stack([tokens[cluster == c].mean(0) for c in range(4)])
         assert_close(allocation.embeds[row][kept[row]], mean.to(dtype))
         assert_close(allocation.bias[row][kept[row]], torch.bincount(cluster).float().log())
+
+
+@every_scorer
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_model_in_half_precision_is_scored_in_single(scorer: str, dtype: torch.dtype) -> None:
+    half = context(ROWS, dtype=dtype)
+    single = replace(half, embeds=half.embeds.float())
+    these, those = (Allocator(scorer, 5, precision=True)(prefill) for prefill in (half, single))
+    assert torch.equal(these.keep, those.keep)
+    assert these.bias is not None
+    assert torch.equal(these.bias, those.bias)
+    assert these.embeds is None or these.embeds.dtype == dtype
 
 
 def test_the_gate_leaves_out_what_resembles_no_kept_token() -> None:

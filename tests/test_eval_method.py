@@ -33,6 +33,18 @@ def test_a_policy_for_all_methods_is_that_of_those_which_name_none() -> None:
     assert names == ["efe+compact", "pool+centroid"]
 
 
+def test_a_source_of_relevance_is_a_switch_of_methods_that_have_one() -> None:
+    method = Method.parse("scope+ln_n+received")
+
+    assert method.name == "scope+received+ln_n"
+    assert Method.parse(method.name) == method
+    assert method.needs(0.5, seed=0) == ("received",)
+    with pytest.raises(ValueError, match="unknown switch 'received'"):
+        Method.parse("divprune+received")
+    with pytest.raises(ValueError, match="two sources of relevance: choose cls or text"):
+        Method.parse("trim+cls+text")
+
+
 def test_two_policies_or_an_unknown_one_are_refused() -> None:
     with pytest.raises(ValueError, match="two position policies: choose compact or centroid"):
         Method.parse("efe+compact+centroid")
@@ -74,6 +86,7 @@ def test_an_unknown_scorer_is_named_with_a_guess() -> None:
         ("auto", "auto:0.11"),
         ("auto:64", "auto:64"),
         (" auto:.5", "auto:0.5"),
+        ("iqr", "iqr"),
         ("1", 1),
         ("5e-2", 0.05),
     ],
@@ -85,7 +98,7 @@ def test_a_point_makes_a_ratio_and_a_whole_number_a_count(text: object, budget: 
     assert type(parsed) is type(budget)
 
 
-@pytest.mark.parametrize("text", ["0", "-3", "0.0", "1.5", "half", "", "nan.", True])
+@pytest.mark.parametrize("text", ["count", "0", "-3", "0.0", "1.5", "half", "", "nan.", True])
 def test_a_budget_that_keeps_nothing_or_too_much_is_refused_with_the_way_out(text: object) -> None:
     with pytest.raises(ValueError, match=r"budget|keep_ratio"):
         parse_budget(text)  # type: ignore[arg-type]

@@ -49,6 +49,15 @@ def test_a_run_writes_what_the_contract_names(tmp_path: Path) -> None:
     assert {"command", "commit", "versions", "hardware", "threads"} <= set(results["environment"])
 
 
+def test_a_budget_that_looks_at_the_scores_is_named_and_a_source_with_the_method(tmp_path: Path) -> None:
+    results = evaluate(config(tmp_path, methods=("prumerge+received",), budgets=("iqr",), limit=3))
+
+    row = results["rows"][2]
+    assert (row["method"], row["budget"]) == ("prumerge+received", "iqr")
+    assert 1 <= row["kept_tokens"] < 576
+    assert row["failed"] == 0
+
+
 def test_the_cache_holds_two_numbers_a_layer_channel_and_token_that_was_seen(tmp_path: Path) -> None:
     blind, full, *_ = evaluate(config(tmp_path, limit=1, batch_size=1))["rows"]
 

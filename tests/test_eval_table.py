@@ -37,8 +37,18 @@ def test_a_row_has_the_keys_of_the_contract_and_the_figures_of_its_samples() -> 
     assert row["above_blind"] == pytest.approx(0.75)
     assert row["ci95"][0] < 0.8 < row["ci95"][1]
     assert (row["kept_tokens"], row["keep_ratio"]) == (63, 63 / 576)
+    assert row["token_layers"] is None
     assert row["prefill_flops"] == SHAPE.prefill_flops(63 + ONE.words)
     assert {kind: found["accuracy"] for kind, found in row["by_kind"].items()} == {"even": 0.8, "odd": 0.8}
+
+
+def test_token_layers_are_averaged_where_all_samples_have_them() -> None:
+    samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
+    counted = [replace(s, token_layers=2 * s.kept + 4 * (s.id == "000")) for s in samples]
+
+    row = rows(grouped(counted, SETTINGS), SHAPE, SceneVQA())[2]
+
+    assert row["token_layers"] == pytest.approx(2 * 63 + 4 / 20)
 
 
 def test_the_order_in_which_samples_came_makes_no_difference() -> None:

@@ -1,6 +1,7 @@
 """Contract of every scorer, and each method against an independent transcription of its formula."""
 
 import math
+import re
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
+OURS = {"efe", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
+"""Everything else is somebody's method."""
 every_scorer = pytest.mark.parametrize("name", SCORERS)
 SINGLE = [name for name in SCORERS if not getattr(SCORERS[name], "mixes_batch", False)]
 FREE = [name for name in SINGLE if not getattr(SCORERS[name], "positional", False)]
@@ -26,6 +29,11 @@ def test_a_scorer_states_a_selector_that_exists_and_fits(name: str) -> None:
     scorer, these = SCORERS[name](), pictures([9, 4])
     assert isinstance(scorer, Scorer)
     SELECTORS[scorer.selector]()(these, scorer(these), torch.tensor([2, 2]))
+
+
+@pytest.mark.parametrize("name", sorted(set(SCORERS) - OURS))
+def test_a_published_method_says_where_it_was_published(name: str) -> None:
+    assert re.search(r"https://|, ECCV 2026, eq\. 13", SCORERS[name].__doc__ or "")
 
 
 @every_scorer

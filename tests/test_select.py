@@ -11,8 +11,12 @@ from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Scores, Selection
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
-CLIMBABLE = {name for name in SCORERS if SCORERS[name]()(pictures([4, 3])).of_sets is not None}
-PAIRS = [(a, b) for a in SCORERS for b in SELECTORS if b != "greedy" or a in CLIMBABLE]
+SCORED = {name: SCORERS[name]()(pictures([4, 3])) for name in SCORERS}
+FITS = {
+    "greedy": {name for name, scores in SCORED.items() if scores.of_sets is not None},
+    "own": {name for name, scores in SCORED.items() if scores.chooser is not None},
+}
+PAIRS = [(a, b) for a in SCORERS for b in SELECTORS if a in FITS.get(b, SCORED)]
 MIXING = {name for name in SCORERS if getattr(SCORERS[name], "mixes_batch", False)}
 every_pair = pytest.mark.parametrize(("scorer", "selector"), PAIRS)
 every_selector = pytest.mark.parametrize("selector", SELECTORS)
@@ -110,7 +114,8 @@ def test_the_same_call_gives_the_same_answer_and_scores_can_be_selected_from_twi
 @every_selector
 def test_masses_of_a_selector_that_pools_add_up_to_the_tokens(selector: str) -> None:
     these, budget = pictures([24, 9, 36]), torch.tensor([6, 4, 13])
-    selection = selected("efe", selector, these, budget)
+    scorer = "tome" if selector == "own" else "efe"
+    selection = selected(scorer, selector, these, budget)
     if selection.mass is None:
         assert selection.merged is None
         return
@@ -158,6 +163,12 @@ def test_greedy_without_a_value_of_sets_says_what_to_do() -> None:
     these = pictures([6])
     with pytest.raises(ValueError, match="selector='top_k'"):
         SELECTORS["greedy"]()(these, Scores(torch.zeros(1, 6)), torch.tensor([2]))
+
+
+def test_own_without_a_way_of_its_own_says_what_to_do() -> None:
+    these = pictures([6])
+    with pytest.raises(ValueError, match=r"chooser is None.*selector='top_k'"):
+        SELECTORS["own"]()(these, Scores(torch.zeros(1, 6)), torch.tensor([2]))
 
 
 def test_gains_are_not_a_number_past_the_budget_of_a_picture() -> None:

@@ -16,7 +16,8 @@ from arr_coc.attach import attached
 from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
 from arr_coc.taps import TAPS
-from arr_coc.types import Allocation, Context, Taps
+from arr_coc.tower import Taps
+from arr_coc.types import Allocation, Context
 from tests.contexts import context
 from tests.runs import ROWS, Inputs, apart, generated, tiny_model, visual_of
 from tests.stubs import ByAttention, Some
@@ -104,6 +105,7 @@ def said(tiny: Tiny, inputs: Inputs) -> dict[str, Tensor]:
     layer = config.vision_feature_layer
     number = layer if layer < 0 else layer - 1
     layers = tower.transformer.layers if sizes else tower.encoder.layers
+    halfway = int(0.375 * len(layers))
     attention = layers[number].attention if sizes else layers[number].self_attn
     keys: list[Tensor] = []
     hook = attention.k_proj.register_forward_hook(lambda module, args, output: keys.append(output))
@@ -112,14 +114,15 @@ def said(tiny: Tiny, inputs: Inputs) -> dict[str, Tensor]:
     tower.set_attn_implementation(before)
     cut = int(config.vision_feature_select_strategy == "default")
     weights = out.attentions[number].mean(1)  # (pictures, queries, patches), over heads
-    if config.vision_config.model_type == "clip_vision_model":
-        received = weights[:, 0]
-    else:  # Pixtral's pictures stand in one sequence
-        received = weights.sum(1) / (16 if sizes else weights.shape[1])
+    # Pixtral's pictures stand in one sequence.
+    received = weights.sum(1) / (16 if sizes else weights.shape[1])
+    first = weights[:, 0] if config.vision_config.model_type == "clip_vision_model" else received
     return {
-        "attention": received[:, cut:].flatten(),
-        "keys": keys[0][:, cut:].flatten(0, 1),
+        "attention": first[:, cut:].flatten(),
+        "received": received[:, cut:].flatten(),
+        "keys": keys[0][:, cut:].flatten(0, 1).unflatten(1, (4, -1)),
         "features": out.hidden_states[layer][:, cut:].flatten(0, 1),
+        "middle": out.attentions[halfway].mean(1).sum(1)[:, cut:].flatten(),
     }
 
 
@@ -170,10 +173,13 @@ def eager(tiny: Tiny, inputs: Inputs, prefix: str, monkeypatch: pytest.MonkeyPat
         hook.remove()
     visual.set_attn_implementation(before)
     weights = [each for layer, each in caught if layer is visual.blocks[-1].attn]
+    halfway = visual.blocks[len(visual.blocks) // 2].attn
     whole = {
         "attention": torch.cat([each.mean((0, 1, 2)) for each in weights]),
-        "keys": made[0].chunk(3, dim=-1)[1],
+        "received": torch.cat([each.mean((0, 1, 2)) for each in weights]),
+        "keys": made[0].chunk(3, dim=-1)[1].unflatten(1, (4, -1)),
         "features": states[0],
+        "middle": torch.cat([each.mean((0, 1)).sum(0) for layer, each in caught if layer is halfway]),
     }
     pooled = {name: each.unflatten(0, (-1, 4)).mean(1) for name, each in whole.items()}
     if tiny.model.config.model_type != "qwen2_5_vl":
@@ -295,7 +301,8 @@ def test_pictures_encoded_beforehand_bring_their_taps_if_asked_to(family: str) -
             assert torch.equal(getattr(shown.taps, name), getattr(look.taps, name))
     with (
         pytest.raises(
-            ValueError, match=r"encoded without the attention, keys, features.*inputs, \('attention', "
+            ValueError,
+            match=r"encoded without the attention, keys, features, rec.*inputs, \('attention', ",
         ),
         attached(tiny.model, look),
     ):
@@ -326,13 +333,17 @@ def test_a_scorer_finds_them_by_picture_and_says_what_it_needs(llava: Tiny) -> N
 def test_pictures_show_taps_in_their_own_rows_with_zeros_at_padding() -> None:
     rows = context([[2, 4, 1], [1, 2, 1, 3]])
     attention = torch.where(rows.visual, torch.arange(rows.visual.numel()).view_as(rows.visual) + 1.0, 0.0)
-    seen = replace(rows, taps=Taps(attention, keys=attention[..., None] * torch.ones(3))).pictures()
+    keys = attention[..., None, None] * torch.ones(2, 3)
+    seen = replace(rows, taps=Taps(attention, keys=keys)).pictures()
 
     assert seen.taps is not None
     assert seen.taps.attention.tolist() == [[3, 4, 5, 6], [9, 10, 0, 0], [12, 13, 14, 0]]
-    assert torch.equal(seen.taps.keys, seen.taps.attention[..., None].expand(-1, -1, 3))
+    assert torch.equal(seen.taps.keys, seen.taps.attention[..., None, None].expand(-1, -1, 2, 3))
+    assert torch.equal(seen.tap("attention"), seen.taps.attention)
     assert seen.taps.features is None
-    assert rows.pictures().taps is None
+    with pytest.raises(ValueError, match=r"reads the features of the vision tower.*attached\(\.\.\.\)"):
+        seen.tap("features")
+    assert replace(rows, taps=None).pictures().taps is None
 
 
 def hooks(model: Any) -> list[tuple[int, ...]]:
@@ -369,7 +380,8 @@ def test_a_tap_that_a_family_lacks_is_an_error_that_names_it(
 ) -> None:
     with (
         pytest.raises(
-            ValueError, match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, feat"
+            ValueError,
+            match=r"no tap called 'depth' on a vision tower\. Known: attention, keys, feat",
         ),
         attached(llava.model, Looking(needs=("depth",))),
     ):
@@ -400,7 +412,7 @@ def test_a_tower_that_does_not_fit_is_an_error_that_counts(
 def test_a_long_sequence_is_attended_in_pieces(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = towers()["siglip"]()
     inputs = tiny.inputs(ROWS)
-    monkeypatch.setattr("arr_coc.taps.QUERIES", 3)
+    monkeypatch.setattr("arr_coc.received.QUERIES", 3)
     look = Looking()
 
     with attached(tiny.model, look):
