@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 
 from arr_coc.budgets.auto import Ledger
-from arr_coc.eval.asking import Asker, Setting
+from arr_coc.eval.asking import Asker
 from arr_coc.eval.batches import batches
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.method import Budget
 from arr_coc.eval.models import Loaded, load
 from arr_coc.eval.ranks import Rank
 from arr_coc.eval.samples import Sample
+from arr_coc.eval.smaller import Setting
 from arr_coc.eval.tasks import Item
 from arr_coc.eval.tasks.film import DRAWN, FILMED, frames
 from arr_coc.eval.untrusted import unopened

@@ -67,14 +67,19 @@ def test_spectral_energy_is_held_by_as_many_tokens_as_it_takes() -> None:
     # Squares 9, 4, 1 of 14: one holds 0.64, two 0.93, and the padding of a picture of two tokens nothing.
     three, two = picture_of([[3, 0, 0], [0, 2, 0], [0, 0, 1.0]]), picture_of([[0, 2, 0], [0, 0, 1.0]])
     nothing = Scores(torch.zeros(1, 3))
-    assert [EAdaPrune(energy)(three, nothing).item() for energy in (0.6, 0.9, 0.95, 1.0)] == [1, 2, 3, 3]
-    assert EAdaPrune(0.7)(padded(two, 3), nothing).item() == 1
+    assert [EAdaPrune(energy)(three, nothing).tokens.item() for energy in (0.6, 0.9, 0.95, 1.0)] == [
+        1,
+        2,
+        3,
+        3,
+    ]
+    assert EAdaPrune(0.7)(padded(two, 3), nothing).tokens.item() == 1
 
 
 def test_spectral_energy_is_measured_whatever_the_picture_beside_it() -> None:
     these = pictures([20, 7, 33])
-    kept = EAdaPrune()(these, Scores(torch.zeros(3, 33)))
-    each = [EAdaPrune()(alone(these, i), NOTHING).item() for i in range(3)]
+    kept = EAdaPrune()(these, Scores(torch.zeros(3, 33))).tokens
+    each = [EAdaPrune()(alone(these, i), NOTHING).tokens.item() for i in range(3)]
     assert kept.tolist() == each
 
 
