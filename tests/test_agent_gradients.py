@@ -21,6 +21,7 @@ NO_GRADIENT = {
     "check_observations": "says yes or no",
     "compiled": "makes a function",
     "fit_behaviour": "searches",
+    "live": "acts in a world",
     "monte_carlo_policies": "draws",
     "named": "translates names",
     "repeated_policies": "counts",
@@ -96,6 +97,9 @@ CASES: dict[str, Callable[[Point], Tensor | tuple[Tensor, ...]]] = {
     "action_log_prob": lambda p: core.action_log_prob(DONE[:, 0], p.q_pi.log(), POLICIES, (2, 2), alpha=2.0),
     "action_marginals": lambda p: core.action_marginals(p.q_pi, POLICIES, (2, 2)),
     "behaviour_log_likelihood": behaved,
+    "dynamic_policies": lambda p: tuple(
+        core.dynamic_policies(core.Induction.of(p.model.replace(E=None), 2, 2.0), p.qs)
+    ),
     "expected_free_energy": lambda p: (
         core.expected_free_energy(Plan.of(p.model.replace(E=None), 2, detail=True), p.qs).G
     ),
@@ -138,6 +142,11 @@ CASES: dict[str, Callable[[Point], Tensor | tuple[Tensor, ...]]] = {
     "update_C": lambda p: learned(core.update_C(p.model, [p.trajectory[0] @ weigh(p), None], 0.5, 0.1), "C"),
     "update_D": lambda p: learned(core.update_D(p.model, p.qs, 0.5, 0.1), "D"),
     "update_E": lambda p: learned(core.update_E(p.model, p.q_pi, 0.5, 0.1), "E"),
+    "update_bias": lambda p: core.update_bias(p.q_pi[0], p.q_pi[1], p.q_pi[0], p.q_pi[1]),
+    "update_desirability": lambda p: core.update_desirability(
+        p.q_pi[0], DONE[:, 0, 0], DONE[:, 0, 0] + 1, p.counts[0, :2]
+    ),
+    "update_mapping": lambda p: core.update_mapping(p.counts, p.q_pi, torch.tensor([0, 1]), p.qs[0][:, 0]),
     "variational_messages": lambda p: (
         *(w := core.variational_messages(*window(p), iterations=2, tolerance=0.0)).qs,
         w.F,
