@@ -47,12 +47,13 @@ def log_likelihood(
         log = _of_modality(model, m, o, soft)
         if not factors:
             # The same whatever the state, but it counts in the free energy.
-            log, factors = log[..., None].expand(*log.shape, model.n_states[0]), (0,)
+            log, factors = log[..., None].expand(*log.shape, model.n_states[0]).clone(), (0,)
         order = tuple(sorted(factors))
         if order != factors:
             lead = log.ndim - len(factors)
             log = log.permute(*range(lead), *(lead + factors.index(f) for f in order))
-        terms[order] = terms[order] + log if order in terms else log
+        # In place: what `_of_modality` returned is new, and another table of this size would miss the cache.
+        terms[order] = terms[order].add_(log) if order in terms else log
     return _merged(terms, model)
 
 
@@ -100,7 +101,7 @@ def check_observations(model: GenerativeModel, obs: Sequence[Observation]) -> No
 
 
 def padded_logs(model: GenerativeModel, modality: int) -> Float[Tensor, "*axes"]:
-    """ln A of one modality with a row of zeros after the last outcome: index -1 is no evidence."""
+    """ln A of one modality after a row of zeros: outcome o is row o + 1, so that -1 is no evidence."""
     a = model.A[modality]
     axis = 0 if model.batch is None else 1
     return model.keep(f"log_A{modality}", (a,), lambda: _with_row(log_stable(a), axis, 0.0))
@@ -110,8 +111,9 @@ def _of_modality(model: GenerativeModel, m: int, o: Tensor, soft: Soft) -> Tenso
     if not o.is_floating_point():
         logs = padded_logs(model, m)
         if model.batch is None:
-            return logs[o]
-        return logs[torch.arange(len(o), device=o.device).view(-1, *[1] * (o.ndim - 1)), o]
+            # Several times as fast as indexing with brackets.
+            return logs.index_select(0, o.flatten() + 1).view(*o.shape, *logs.shape[1:])
+        return logs[torch.arange(len(o), device=o.device).view(-1, *[1] * (o.ndim - 1)), o + 1]
     a = model.A[m] if soft == "likelihood" else log_stable(model.A[m])
     states = a.shape[1:] if model.batch is None else a.shape[2:]
     if model.batch is None:
@@ -128,7 +130,7 @@ def _of_modality(model: GenerativeModel, m: int, o: Tensor, soft: Soft) -> Tenso
 def _with_row(x: Tensor, axis: int, value: float) -> Tensor:
     shape = list(x.shape)
     shape[axis] = 1
-    return torch.cat([x, x.new_full(shape, value)], dim=axis)
+    return torch.cat([x.new_full(shape, value), x], dim=axis)
 
 
 def _merged(terms: dict[tuple[int, ...], Tensor], model: GenerativeModel) -> list[Term]:
