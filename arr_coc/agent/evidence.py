@@ -47,13 +47,12 @@ def log_likelihood(
         log = _of_modality(model, m, o, soft)
         if not factors:
             # The same whatever the state, but it counts in the free energy.
-            log, factors = log[..., None].expand(*log.shape, model.n_states[0]).clone(), (0,)
+            log, factors = log[..., None].expand(*log.shape, model.n_states[0]), (0,)
         order = tuple(sorted(factors))
         if order != factors:
             lead = log.ndim - len(factors)
             log = log.permute(*range(lead), *(lead + factors.index(f) for f in order))
-        # In place: what `_of_modality` returned is new, and another table of this size would miss the cache.
-        terms[order] = terms[order].add_(log) if order in terms else log
+        terms[order] = terms[order] + log if order in terms else log
     return _merged(terms, model)
 
 

@@ -191,10 +191,11 @@ def _fused(program: Program, weight: Tensor, t: int, s: int, parents: Tensor) ->
 
 def _in_chunks(values: Callable[[Tensor], Tensor], x: Tensor, size: int, axis: int, dim: int) -> Tensor:
     """`values` of `size` entries along `axis` of x at once, put together along `dim`."""
-    if x.shape[axis] <= max(1, size):
+    size, n = max(1, size), x.shape[axis]
+    if n <= size:
         return values(x)
     again = torch.is_grad_enabled()
-    parts = x.split(max(1, size), axis)
+    parts = [x.narrow(axis, i, min(size, n - i)) for i in range(0, n, size)]
     return torch.cat(
         [checkpoint(values, some, use_reentrant=False) if again else values(some) for some in parts],
         dim,
