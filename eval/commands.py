@@ -209,21 +209,30 @@ def agent(
     ] = 11,
     seed: Annotated[int, Option(help="Of the random models, beliefs and observations.")] = 0,
     compiled: Annotated[bool, Option(help="Measure torch.compile too; takes minutes.")] = True,
+    case: Annotated[
+        list[str] | None,
+        Option(help="Only cases whose name has this in it, as 'unrelated'; written only where --out says."),
+    ] = None,
     out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
 ) -> None:
     """Planning and perception of the agent core beside jitted pymdp, one thread, CPU time."""
     from arr_coc.eval.atomic import write_json
-    from arr_coc.eval.bench.agent import measure, place
+    from arr_coc.eval.bench.agent import chosen, measure, place
     from arr_coc.eval.terminal import show_agent_bench
 
-    path = place(out)
+    # Some cases alone do not take the place of the figures of all.
+    path = None if case and out is None else place(out)
     modes = ("eager", "compiled") if compiled else ("eager",)
+
+    def save(found: dict[str, Any]) -> None:
+        if path is not None:
+            write_json(path, found)
+
     with console.status("starting") as status:
-        results = measure(
-            rounds, seed, modes=modes, say=status.update, save=lambda found: write_json(path, found)
-        )
+        results = measure(rounds, seed, chosen(case or ()), not case, modes, say=status.update, save=save)
     show_agent_bench(results, console)
-    console.print(f"written: {path}", soft_wrap=True)
+    if path is not None:
+        console.print(f"written: {path}", soft_wrap=True)
 
 
 @app.command("list")

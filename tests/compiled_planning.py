@@ -7,14 +7,16 @@ from tests.planning_models import drawn
 
 
 def main() -> None:
-    """Compile without a code generator: what is tested is that a plan is one graph."""
+    """Compile without a code generator: what is tested is that a plan is one graph, and of this plan."""
+    cases = [drawn(seed) for seed in (0, 3, 5)]
+    made = [(Plan.of(case.model, case.policies), case.qs) for case in cases]
+    made += [(Plan.of(cases[0].model, steps), cases[0].qs) for steps in (1, 2)]  # beliefs of the same shapes
+    fast = [compiled(plan, backend="aot_eager", fullgraph=True) for plan, _ in made]
     differences = []
-    for seed in (0, 3, 5):
-        case = drawn(seed)
-        plan = Plan.of(case.model, case.policies)
-        told = compiled(plan, backend="aot_eager", fullgraph=True)(case.qs, 2.0)
-        plain = infer_policies(plan, case.qs, 2.0)
-        differences += [(a - b).abs().max().item() for a, b in zip(told, plain, strict=True)]
+    for gamma in (2.0, 3.0):
+        for (plan, qs), call in zip(made, fast, strict=True):
+            plain = infer_policies(plan, qs, gamma)
+            differences += [(a - b).abs().max().item() for a, b in zip(call(qs, gamma), plain, strict=True)]
     print(max(differences))  # noqa: T201  (read by the test that started this process)
 
 

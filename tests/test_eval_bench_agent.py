@@ -96,3 +96,12 @@ def test_an_installed_package_asks_where_the_figures_go(
     assert agent.place(tmp_path / "a.json") == tmp_path / "a.json"
     with pytest.raises(ValueError, match=r"--out agent\.json"):
         agent.place(None)
+
+
+def test_cases_are_chosen_by_a_part_of_their_name() -> None:
+    assert agent.chosen(()) == CASES
+    assert agent.chosen(("unrelated", "10,000")) == (
+        ("10,000 policies", 1), ("unrelated", 1), ("unrelated", 64),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="no case has chess in its name"):
+        agent.chosen(("chess",))

@@ -100,7 +100,7 @@ def check_observations(model: GenerativeModel, obs: Sequence[Observation]) -> No
 
 
 def padded_logs(model: GenerativeModel, modality: int) -> Float[Tensor, "*axes"]:
-    """ln A of one modality with a row of zeros after the last outcome: index -1 is no evidence."""
+    """ln A of one modality after a row of zeros: outcome o is row o + 1, so that -1 is no evidence."""
     a = model.A[modality]
     axis = 0 if model.batch is None else 1
     return model.keep(f"log_A{modality}", (a,), lambda: _with_row(log_stable(a), axis, 0.0))
@@ -110,8 +110,9 @@ def _of_modality(model: GenerativeModel, m: int, o: Tensor, soft: Soft) -> Tenso
     if not o.is_floating_point():
         logs = padded_logs(model, m)
         if model.batch is None:
-            return logs[o]
-        return logs[torch.arange(len(o), device=o.device).view(-1, *[1] * (o.ndim - 1)), o]
+            # Several times as fast as indexing with brackets.
+            return logs.index_select(0, o.flatten() + 1).view(*o.shape, *logs.shape[1:])
+        return logs[torch.arange(len(o), device=o.device).view(-1, *[1] * (o.ndim - 1)), o + 1]
     a = model.A[m] if soft == "likelihood" else log_stable(model.A[m])
     states = a.shape[1:] if model.batch is None else a.shape[2:]
     if model.batch is None:
@@ -128,7 +129,7 @@ def _of_modality(model: GenerativeModel, m: int, o: Tensor, soft: Soft) -> Tenso
 def _with_row(x: Tensor, axis: int, value: float) -> Tensor:
     shape = list(x.shape)
     shape[axis] = 1
-    return torch.cat([x, x.new_full(shape, value)], dim=axis)
+    return torch.cat([x.new_full(shape, value), x], dim=axis)
 
 
 def _merged(terms: dict[tuple[int, ...], Tensor], model: GenerativeModel) -> list[Term]:

@@ -153,19 +153,20 @@ def _exact(terms: Sequence[Term], prior: Beliefs) -> Posterior:
 
 
 def _softmax(x: Float[Tensor, "batch n"]) -> tuple[Float[Tensor, "batch n"], Float[Tensor, " batch"]]:
-    log_sum = x.logsumexp(1)
-    return (x - log_sum[:, None]).exp(), log_sum
+    """And the logarithm of the sum it divides by, told by the largest entry: ln p_max = x_max - ln sum."""
+    p = x.softmax(1)
+    return p, x.amax(1) - p.amax(1).log()
 
 
 def _likelihood(model: GenerativeModel, o: Tensor) -> Float[Tensor, "batch states"]:
     """P(o | s) of the first modality, never quite zero, and one where it was not observed."""
     a = model.keep("likelihood", model.A, lambda: _seen_or_not(model))
     if a.ndim == 2:
-        return a[o]
-    return a[torch.arange(len(o), device=o.device), o]
+        return a.index_select(0, o + 1)
+    return a[torch.arange(len(o), device=o.device), o + 1]
 
 
 def _seen_or_not(model: GenerativeModel) -> Tensor:
     a = model.A[0].clamp_min(max(TINY, torch.finfo(model.dtype).tiny))
     axis = 0 if model.batch is None else 1
-    return torch.cat([a, torch.ones_like(a.narrow(axis, 0, 1))], dim=axis)
+    return torch.cat([torch.ones_like(a.narrow(axis, 0, 1)), a], dim=axis)

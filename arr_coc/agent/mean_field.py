@@ -107,8 +107,9 @@ def _averaged(terms: Sequence[Term], qs: Sequence[Tensor], first: int, end: int)
         shape = [qs[f].shape[1] for f in left]
         # Factors are ascending, so those averaged out are all before or all after the others.
         if gone[0] > left[0]:
-            log = term.log.reshape(len(weights), -1, weights.shape[1]) @ weights[:, :, None]
+            # Written as a row times a matrix: several times as fast as the matrix times a column.
+            log = torch.bmm(weights[:, None], term.log.reshape(len(weights), -1, weights.shape[1]).mT)
         else:
-            log = weights[:, None, :] @ term.log.reshape(len(weights), weights.shape[1], -1)
+            log = torch.bmm(weights[:, None], term.log.reshape(len(weights), weights.shape[1], -1))
         out.append(Term(left, log.view(-1, *shape)))
     return out

@@ -161,8 +161,11 @@ class GenerativeModel:
 
         Made anew at every call if one of them requires a gradient: its values are going to change.
         """
-        if torch.compiler.is_compiling() or any(t.requires_grad for t in of):
+        if torch.compiler.is_compiling():
             return make()
+        for t in of:  # `any` of a generator takes longer than a look-up saves
+            if t.requires_grad:
+                return make()
         if key not in self._kept:
             # What is made under inference mode could not take part in a graph later.
             with torch.inference_mode(False):

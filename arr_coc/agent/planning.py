@@ -24,8 +24,8 @@ from arr_coc.agent.tables import Tables, columns, lay_out, make_tables
 
 Gamma = float | Float[Tensor, ""] | Float[Tensor, " batch"]
 
-CHUNK = 2**20
-"""Entries of predicted outcomes held at once: 4 MB in float32, which stays near the core."""
+CHUNK = 2**18
+"""Entries of predicted outcomes held at once: 1 MB in float32, which stays in a core's cache."""
 
 
 class PolicyPosterior(NamedTuple):
@@ -154,7 +154,8 @@ def compiled(plan: Plan, **options: Any) -> Callable[..., PolicyPosterior]:
     """`infer_policies` of this plan as one compiled function of (qs, gamma, F): half a minute once, then
     faster.
 
-    `options` go to `torch.compile`. It compiles anew for another number of agents.
+    `options` go to `torch.compile`. It compiles anew for another number of agents. That the plan is what it
+    was is not checked at every call: a plan never changes.
     """
 
     def of_plan(
@@ -162,7 +163,17 @@ def compiled(plan: Plan, **options: Any) -> Callable[..., PolicyPosterior]:
     ) -> PolicyPosterior:
         return infer_policies(plan, qs, gamma, F)
 
-    return torch.compile(of_plan, **({"dynamic": False} | options))
+    # What is compiled is found by code and checks: with a code of its own, no check must tell plans apart.
+    of_plan.__code__ = of_plan.__code__.replace()
+    given = {"dynamic": False} | options
+    if "mode" not in given:  # torch takes a mode or options
+        given["options"] = {"guard_filter_fn": _of_arguments} | (given.get("options") or {})
+    return torch.compile(of_plan, **given)
+
+
+def _of_arguments(checks: Sequence[Any]) -> list[bool]:
+    """Which of torch.compile's checks are of the arguments or of torch's own state, not of the plan."""
+    return [not c.name or c.name.partition("[")[0] in ("qs", "gamma", "F") for c in checks]
 
 
 def _values(plan: Plan, qs: Beliefs) -> Tensor:

@@ -6,7 +6,7 @@ g = q.(H_A - A' ln P~) - H[Aq]: one product of beliefs and a table yields outcom
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import torch
 from torch import Tensor
@@ -153,8 +153,8 @@ def _contract(
     def values(some: Tensor) -> Tensor:
         return _value(program, t, s, _apply(some, table, weight))
 
-    size = max(1, program.chunk // (n * rows * (program.outcomes[s] + program.layout.linear)))
-    return _in_chunks(values, beliefs, size, 2).flatten(1, 2)
+    size = program.chunk // (n * rows * (program.outcomes[s] + program.layout.linear))
+    return _in_chunks(values, beliefs, size, 1, 2).flatten(1, 2)
 
 
 def _beliefs(block: Block, x: Sequence[Tensor]) -> Tensor:
@@ -176,19 +176,26 @@ def _apply(beliefs: Tensor, table: Tensor | None, weight: Tensor | None) -> Tens
 def _fused(program: Program, weight: Tensor, t: int, s: int, parents: Tensor) -> Tensor:
     """The last step from its parents, every action at once: the beliefs themselves are not formed."""
     width = program.outcomes[s] + program.layout.linear
+    actions = weight.view(-1, width, weight.shape[1])
 
-    def values(some: Tensor) -> Tensor:
-        return _value(program, t, s, product(some, weight).view(*some.shape[:2], -1, width))
+    def values(nodes: Tensor, moves: Tensor) -> Tensor:
+        return _value(program, t, s, product(nodes, moves.flatten(0, 1)).view(*nodes.shape[:2], -1, width))
 
-    size = max(1, program.chunk // (len(parents) * len(weight)))
-    return _in_chunks(values, parents, size, 1).flatten(1, 2)
+    def of_nodes(nodes: Tensor) -> Tensor:
+        # As many actions at once as there is room for: all of them, unless one node's are too many.
+        size = program.chunk // (nodes.shape[:2].numel() * width)
+        return _in_chunks(partial(values, nodes), actions, size, 0, 2)
+
+    return _in_chunks(of_nodes, parents, program.chunk // (len(parents) * len(weight)), 1, 1).flatten(1, 2)
 
 
-def _in_chunks(values: Callable[[Tensor], Tensor], nodes: Tensor, size: int, dim: int) -> Tensor:
-    if nodes.shape[1] <= size:
-        return values(nodes)
+def _in_chunks(values: Callable[[Tensor], Tensor], x: Tensor, size: int, axis: int, dim: int) -> Tensor:
+    """`values` of `size` entries along `axis` of x at once, put together along `dim`."""
+    size, n = max(1, size), x.shape[axis]
+    if n <= size:
+        return values(x)
     again = torch.is_grad_enabled()
-    parts = [nodes[:, i : i + size] for i in range(0, nodes.shape[1], size)]
+    parts = [x.narrow(axis, i, min(size, n - i)) for i in range(0, n, size)]
     return torch.cat(
         [checkpoint(values, some, use_reentrant=False) if again else values(some) for some in parts],
         dim,

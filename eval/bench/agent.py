@@ -41,6 +41,15 @@ def place(out: Path | None) -> Path:
     return committed / "bench" / "agent.json"
 
 
+def chosen(parts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """The cases whose name has one of `parts` in it; all without any. Raises ValueError if none has."""
+    names = {case: f"{PROBLEMS[case[0]].name}, batch {case[1]}" for case in CASES}
+    found = tuple(case for case, name in names.items() if not parts or any(p in name for p in parts))
+    if not found:
+        raise ValueError(f"no case has {' or '.join(parts)} in its name. Known: {'; '.join(names.values())}")
+    return found
+
+
 def measure(
     rounds: int = 11,
     seed: int = 0,
@@ -120,9 +129,10 @@ def _planning(
 def _perception(name: str, batch: int, seed: int, peer: Peer, rounds: int, slowest: float) -> dict[str, Any]:
     problem = PROBLEMS[name]
     model, obs = problem.model(seed), problem.observations(batch, seed)
+    prior = tuple(d.expand(batch, -1) for d in model.D)  # given, as to the peer
     # Several factors: as many sweeps of coordinate ascent as the peer makes of its fixed point, none skipped.
     method: Method = "exact" if len(problem.states) == 1 else "mean_field"
-    ours = {"eager": lambda: infer_states(model, obs, method=method, iterations=16, tolerance=0.0)}
+    ours = {"eager": lambda: infer_states(model, obs, prior, method, iterations=16, tolerance=0.0)}
     shape = f"{len(problem.states)} factors" if len(problem.states) > 1 else "64 states, 100 outcomes"
     return _row(f"state inference: {shape}, batch {batch}", ours, peer.perception, rounds, slowest) | {
         "limit_ms": None
