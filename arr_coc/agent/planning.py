@@ -4,7 +4,7 @@ plan = Plan.of(model, policies=3)                    # once: what policies share
 q_pi, G = infer_policies(plan, qs, gamma=16.0)       # at every step
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
