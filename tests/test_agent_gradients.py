@@ -98,7 +98,7 @@ CASES: dict[str, Callable[[Point], Tensor | tuple[Tensor, ...]]] = {
     "action_marginals": lambda p: core.action_marginals(p.q_pi, POLICIES, (2, 2)),
     "behaviour_log_likelihood": behaved,
     "dynamic_policies": lambda p: tuple(
-        core.dynamic_policies(core.Induction.of(p.model.replace(E=None), 2, 2.0), p.qs)
+        core.dynamic_policies(core.Induction.of(p.model.replace(E=None, pA=None, pB=None), 2, 2.0), p.qs)
     ),
     "expected_free_energy": lambda p: (
         core.expected_free_energy(Plan.of(p.model.replace(E=None), 2, detail=True), p.qs).G

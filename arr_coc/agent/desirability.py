@@ -30,7 +30,7 @@ def update_desirability(
     rates = torch.as_tensor(rate, dtype=z.dtype, device=z.device).expand(len(before))
     if not bool(((rates >= 0) & (rates <= 1)).all()):
         raise ValueError(f"rate must lie in [0, 1], got {rates.min().item()}..{rates.max().item()}")
-    z = z.clone()
+    each = list(z.unbind())  # not written in place: it can be differentiated
     for s, t, gain, eta in zip(before.tolist(), after.tolist(), reward.exp(), rates, strict=True):
-        z[s] = ((1 - eta) * z[s] + eta * gain * z[t]).clamp(LOWEST, HIGHEST)
-    return z
+        each[s] = ((1 - eta) * each[s] + eta * gain * each[t]).clamp(LOWEST, HIGHEST)
+    return torch.stack(each)
