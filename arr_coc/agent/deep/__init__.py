@@ -1,0 +1,18 @@
+"""Deep active inference: a model of continuous observations, learned, and action by expected free energy."""
+
+from arr_coc.agent.deep.agent import Decision, DeepAgent, DeepSettings
+from arr_coc.agent.deep.gaussian import Gaussian, cross_entropy, kl_divergence, nll
+from arr_coc.agent.deep.information import parameter_information_gain, state_information_gain
+from arr_coc.agent.deep.model import DeepModel, FreeEnergy, ModelShape
+from arr_coc.agent.deep.planning import Epistemic, ExpectedFreeEnergy, Policies, expected_free_energy, imagine
+from arr_coc.agent.deep.preference import (
+    GaussianPreference,
+    LearnedPreference,
+    Preference,
+    StepPreference,
+    categorical_risk,
+)
+from arr_coc.agent.deep.replay import Replay
+from arr_coc.agent.deep.rules import Rules, RuleSearch
+from arr_coc.agent.deep.search import Found, Plans, PlanSearch, Search, search
+from arr_coc.agent.deep.value import ValueNet
