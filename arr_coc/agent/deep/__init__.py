@@ -1,6 +1,7 @@
 """Deep active inference: a model of continuous observations, learned, and action by expected free energy."""
 
 from arr_coc.agent.deep.agent import Decision, DeepAgent, DeepSettings
+from arr_coc.agent.deep.checkpoint import restore, save
 from arr_coc.agent.deep.gaussian import Gaussian, cross_entropy, kl_divergence, nll
 from arr_coc.agent.deep.information import parameter_information_gain, state_information_gain
 from arr_coc.agent.deep.model import DeepModel, FreeEnergy, ModelShape

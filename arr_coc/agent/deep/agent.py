@@ -110,9 +110,7 @@ class DeepAgent:
         found = self.found
         action = found.policies.act(self.since, self.model.recognise(obs).mean[None])
         self.since += 1
-        return Decision(
-            action.argmax(-1).view(len(obs)), found.G, found.parameter_gain, found.entropy
-        )
+        return Decision(action.argmax(-1).view(len(obs)), found.G, found.parameter_gain, found.entropy)
 
     def _search(self, obs: Float[Tensor, "batch obs"]) -> Found:
         settings, memory = self.settings, self.memory
@@ -147,71 +145,65 @@ class DeepAgent:
         if isinstance(self.preference, LearnedPreference):
             self.preference.scale.copy_(self.model.obs_std)
 
-    def learn(self, updates: int) -> dict[str, float]:
-        """Improve the model, and what else has an optimizer, by so many minibatches; means of the losses."""
+    def learn(self, updates: int, only: str | None = None) -> dict[str, float]:
+        """Improve the model, and what else has an optimizer, by so many minibatches; means of the losses.
+
+        `only` names one of `optimizers`. The model's loss is the free energy F of a step, in nats.
+        """
         sums: dict[str, Tensor] = {}
         for _ in range(updates):
-            for name, loss in self._losses().items():
+            at = self.replay.draw((self.model.shape.members, self.settings.batch), self.generator)
+            for name in self.optimizers if only is None else (only,):
+                loss = self._loss(name, at)
                 self.optimizers[name].zero_grad()
                 loss.backward()
                 self.optimizers[name].step()
                 sums[name] = sums.get(name, torch.zeros(())) + loss.detach()
-            if self.settings.rule == "value":
-                self.value.follow(self.settings.follow)
+                if name == "value":
+                    self.value.follow(self.settings.follow)
             self.updates += 1
         return {name: float(total) / updates for name, total in sums.items()}
 
-    def _losses(self) -> dict[str, Tensor]:
-        replay, settings = self.replay, self.settings
-        at = replay.draw((self.model.shape.members, settings.batch), self.generator)
-        obs, action, next_obs = replay.obs[at], replay.action[at], replay.next_obs[at]
-        F = self.model.free_energy(obs, action, next_obs, self.generator).total
+    def _loss(self, name: str, at: Int[Tensor, "members batch"]) -> Float[Tensor, ""]:
+        if name == "value":
+            return self._value_loss(at[0])
+        replay = self.replay
+        if name == "preference":
+            assert isinstance(self.preference, LearnedPreference)
+            return self.preference.loss(replay.next_obs[at[0]], replay.reward[at[0]], replay.ended[at[0]])
+        obs = replay.obs[at]
+        F = self.model.free_energy(obs, replay.action[at], replay.next_obs[at], self.generator).total
         if self.model.shape.state_dim is not None:
             F = F + replay.first[at] * self.model.initial_free_energy(obs, self.generator)
-        # Every member has its own data and weights: a sum over them, a mean over samples.
-        losses = {"model": F.mean(1).sum()}
-        if "value" in self.optimizers:
-            losses["value"] = self._value_loss(at[0])
-        if isinstance(self.preference, LearnedPreference):
-            losses["preference"] = self.preference.loss(
-                next_obs[0], replay.reward[at[0]], replay.ended[at[0]]
-            )
-        return losses
+        # A mean over members and samples; Adam's steps do not depend on the scale of a loss.
+        return F.mean()
 
     def _value_loss(self, at: Int[Tensor, " batch"]) -> Float[Tensor, ""]:
         replay, settings = self.replay, self.settings
+        obs, action, next_obs = replay.obs[at], replay.action[at], replay.next_obs[at]
         with torch.no_grad():
-            state = self.model.recognise(replay.obs[at]).mean
-            next_state = self.model.recognise(replay.next_obs[at]).mean
-            g = self.step_free_energy(replay.obs[at], replay.action[at], replay.next_obs[at])
-            wanted = self.value.bootstrapped(
-                g, next_state, replay.ended[at], settings.gamma, settings.absorbing
-            )
-        return self.value.loss(state, replay.action[at], wanted)
+            state, next_state = self.model.recognise(obs).mean, self.model.recognise(next_obs).mean
+            dislike = self.dislike(next_obs)
+            g = dislike - self._promise(state, action)
+            end = dislike / (1 - settings.discount) if settings.absorbing else None
+            wanted = self.value.bootstrapped(g, next_state, replay.ended[at], settings.gamma, end)
+        return self.value.loss(state, action, wanted)
 
-    @torch.no_grad()
-    def step_free_energy(
-        self,
-        obs: Float[Tensor, "batch obs"],
-        action: Int[Tensor, " batch"],
-        next_obs: Float[Tensor, "batch obs"],
+    def dislike(self, obs: Float[Tensor, "batch obs"]) -> Float[Tensor, " batch"]:
+        """-ln p~ of what was seen, in nats, up to the preference's constant."""
+        seen = Gaussian(obs[None], torch.full_like(obs, CERTAIN)[None])
+        return -self.preference.expected_log(seen)[0]
+
+    def _promise(
+        self, state: Float[Tensor, "batch states"], action: Int[Tensor, " batch"]
     ) -> Float[Tensor, " batch"]:
-        """g of a step that was taken: -ln p~ of what was seen, less what the step could teach.
-
-        What was seen stands for the expectation of the utility; averaged over steps it is that.
-        """
-        certain = self.model.recognise(obs)
-        seen = Gaussian(next_obs[None], torch.full_like(next_obs, CERTAIN)[None])
-        g = -self.preference.expected_log(seen)[0]
-        weight = self.settings.epistemic.parameters
-        if weight:
-            members = self.model.shape.members
-            one_hot = functional.one_hot(action, self.model.shape.n_actions).to(obs.dtype)
-            predicted = self.model.predict(
-                certain.mean.expand(members, -1, -1), one_hot.expand(members, -1, -1)
-            )
-            g = g - weight * parameter_information_gain(predicted)
-        return g
+        """What a step teaches of the parameters, as much as it is worth."""
+        weight, members = self.settings.epistemic.parameters, self.model.shape.members
+        if not weight:
+            return torch.zeros(len(state))
+        one_hot = functional.one_hot(action, self.model.shape.n_actions).to(state.dtype)
+        predicted = self.model.predict(state.expand(members, -1, -1), one_hot.expand(members, -1, -1))
+        return weight * parameter_information_gain(predicted)
 
     def _by_value(self, obs: Float[Tensor, "batch obs"], explore: bool) -> Decision:
         state = self.model.recognise(obs).mean

@@ -19,9 +19,7 @@ def state_information_gain(
     return 0.5 * (prior - posterior).sum(-1)
 
 
-def parameter_information_gain(
-    members: Gaussian, dim: int = 0
-) -> Float[Tensor, "*batch"]:
+def parameter_information_gain(members: Gaussian, dim: int = 0) -> Float[Tensor, "*batch"]:
     """I(theta; s) = H[mixture] - E_theta H[member], between 0 and ln(members), from above.
 
     Each member of an ensemble along `dim` is one theta, all as likely. The entropy of the mixture is
@@ -37,9 +35,7 @@ def parameter_information_gain(
     return gain.clamp(0.0, math.log(n))
 
 
-def expected_gain_of_samples(
-    log_probs: Float[Tensor, "members samples"], owner: Tensor
-) -> Float[Tensor, ""]:
+def expected_gain_of_samples(log_probs: Float[Tensor, "members samples"], owner: Tensor) -> Float[Tensor, ""]:
     """I(theta; s) by sampling: mean over samples of ln p(s|its member) - ln mean_m p(s|m)."""
     own = log_probs.gather(0, owner[None])[0]
     return (own - (log_probs.logsumexp(0) - math.log(len(log_probs)))).mean()

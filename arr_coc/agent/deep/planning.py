@@ -45,10 +45,20 @@ class ExpectedFreeEnergy:
     G: Float[Tensor, " rows"]
 
 
+@dataclass(frozen=True)
+class Imagined:
+    """What every member expects of every policy; each goes on from where it believes to be."""
+
+    states: Gaussian
+    """After each step (time, members, rows, states)."""
+    inputs: Float[Tensor, "time members rows states_and_actions"]
+    """The state before each step, and the one-hot action taken there."""
+
+
 def imagine(
     model: DeepModel, state: Float[Tensor, "rows states"], policies: Policies, horizon: int
-) -> Gaussian:
-    """Predicted states (time, members, rows, states): each member goes on from where it believes to be."""
+) -> Imagined:
+    """Follow each row's policy from its state, `horizon` steps, in every member of the model."""
     members, dims = model.shape.members, model.dims
     inputs = state.new_empty(horizon + 1, members, len(state), dims + model.shape.n_actions)
     inputs[0, ..., :dims] = state
@@ -58,7 +68,20 @@ def imagine(
         actions[t].copy_(policies.act(t, states[t]))
         raw.append(model.transition(rows[t]).to(state.dtype))
         torch.addcmul(states[t], raw[t][..., :dims], model.step_std, out=states[t + 1])
-    return model.spread(inputs[:-1, ..., :dims], torch.stack(raw))
+    return Imagined(model.spread(inputs[:-1, ..., :dims], torch.stack(raw)), inputs[:-1])
+
+
+def promised_gain(model: DeepModel, imagined: Imagined) -> Float[Tensor, " rows"]:
+    """I(theta; s_1..T) of every policy, in nats: what each step teaches, given where it starts, summed.
+
+    All members speak of the steps of one of them, the first, who is as good as any: where they would be after
+    drifting apart for a while is not what a step teaches. That earlier steps teach some of the same is left
+    out, so the sum is an upper bound (the chain rule of information, without its conditions).
+    """
+    members, dims, time = model.shape.members, model.dims, len(imagined.inputs)
+    path = imagined.inputs[:, 0].flatten(0, 1)
+    said = model.spread(path[:, :dims], model.transition(path.expand(members, -1, -1)))
+    return parameter_information_gain(said).view(time, -1).sum(0)
 
 
 @torch.no_grad()
@@ -70,12 +93,9 @@ def expected_free_energy(
     horizon: int,
     epistemic: Epistemic,
 ) -> ExpectedFreeEnergy:
-    """G of every row's policy from its state.
-
-    Given a member, what is seen at one step says nothing of the noise of another, so the gains of the steps
-    sum to no less than what the whole policy teaches.
-    """
-    predicted = imagine(model, state, policies, horizon)
+    """G of every row's policy from its state."""
+    imagined = imagine(model, state, policies, horizon)
+    predicted = imagined.states
     seen = model.see(predicted)
     utility = preference.expected_log(seen).mean(1).sum(0)
     state_gain = parameter_gain = torch.zeros_like(utility)
@@ -83,6 +103,6 @@ def expected_free_energy(
         posterior = model.recognise(seen.mean)
         state_gain = state_information_gain(predicted.log_var, posterior.log_var).mean(1).sum(0)
     if epistemic.parameters:
-        parameter_gain = parameter_information_gain(predicted, dim=1).sum(0)
+        parameter_gain = promised_gain(model, imagined)
     G = -utility - epistemic.state * state_gain - epistemic.parameters * parameter_gain
     return ExpectedFreeEnergy(utility, state_gain, parameter_gain, G)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from arr_coc.agent.deep.gaussian import Gaussian
+from arr_coc.agent.deep.networks import mlp
 
 
 class Preference(Protocol):
@@ -29,7 +30,9 @@ class GaussianPreference:
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise ValueError(f"a mean and a std for every dimension, got {len(self.mean)} and {len(self.std)}")
+            raise ValueError(
+                f"a mean and a std for every dimension, got {len(self.mean)} and {len(self.std)}"
+            )
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
 
@@ -59,11 +62,11 @@ class LearnedPreference(nn.Module):
     With it an agent maximises expected reward. What comes after a likely end counts by the chance of getting there.
     """
 
-    def __init__(self, obs_dim: int, hidden: int = 32) -> None:
+    scale: Tensor
+
+    def __init__(self, obs_dim: int, hidden: int = 32, seed: int = 0) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(obs_dim, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 2)
-        )
+        self.net = mlp(obs_dim, 2, hidden, torch.Generator().manual_seed(seed))
         self.register_buffer("scale", torch.ones(obs_dim))
 
     def expected_log(self, obs: Gaussian) -> Float[Tensor, "time *batch"]:
@@ -81,7 +84,9 @@ class LearnedPreference(nn.Module):
     ) -> Float[Tensor, ""]:
         """Squared error of the reward and cross-entropy of the end."""
         predicted, end = self.net(obs / self.scale).float().unbind(-1)
-        return functional.mse_loss(predicted, reward) + functional.binary_cross_entropy_with_logits(end, ended)
+        return functional.mse_loss(predicted, reward) + functional.binary_cross_entropy_with_logits(
+            end, ended
+        )
 
 
 def categorical_risk(

@@ -37,16 +37,17 @@ class ValueNet(nn.Module):
         next_state: Float[Tensor, "batch states"],
         ended: Float[Tensor, " batch"],
         gamma: float,
-        absorbing: bool,
+        after_end: Float[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, " batch"]:
         """g + discount * sum_a' pi(a'|s') G_target(s', a'), with pi = softmax(-gamma G).
 
-        After the end nothing follows; or, if it is `absorbing`, the end goes on for ever, each step as the last.
+        After an end follows `after_end`, nothing by default: never what the network says of a state that is
+        not lived in.
         """
         pi = torch.softmax(-gamma * self(next_state), -1)
         after = (pi * self.target(next_state).float()).sum(-1) / (1 - self.discount)
-        last = g / (1 - self.discount) if absorbing else torch.zeros_like(g)
-        return g + self.discount * torch.where(ended.bool(), last, after)
+        end = torch.zeros_like(g) if after_end is None else after_end
+        return g + self.discount * torch.where(ended.bool(), end, after)
 
     def loss(
         self,

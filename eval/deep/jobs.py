@@ -1,0 +1,32 @@
+"""The jobs of the table: an agent and a seed, run where they live, kept when they are done."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from arr_coc.agent.deep import save
+from arr_coc.eval.deep.anchors import ABOUT, anchor
+from arr_coc.eval.deep.life import live
+from arr_coc.eval.deep.parts import keep
+from arr_coc.eval.deep.rows import TASKS
+
+AGENTS = [*TASKS[0].rows, *ABOUT, *(name for task in TASKS[1:] for name in task.rows)]
+"""In the order of the table."""
+
+
+def run(
+    name: str,
+    seed: int,
+    runs: Path,
+    episodes: int | None,
+    tell: Callable[[int | None, dict[str, float]], None],
+) -> None:
+    """Train, evaluate, and keep what was found; of our agents also the weights and what they lived."""
+    for task in TASKS:
+        if name in task.rows:
+            total = episodes or task.rows[name].episodes
+            found, agent = live(task, name, seed, lambda told: tell(total, told), episodes)
+            agent.begin()
+            save(agent, runs / f"{name}-{seed}.safetensors")
+            keep(runs, found)
+            return
+    keep(runs, anchor(name, seed, lambda told: tell(None, told)))
