@@ -1,11 +1,12 @@
 """Deep active inference learns to act: `python -m arr_coc.eval.train_cartpole`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from typer import Option, Typer
 
@@ -36,14 +37,14 @@ def train_cartpole(
 ) -> None:
     """Train agents on CartPole-v1, and on a task of pure exploration; evaluate each over 100 episodes.
 
-    `efe` plans in a model that it learns, and sees neither reward nor the end of an episode; `no_epistemic` and
-    `reward_only` are its ablations; `efe_value` acts by a value network instead of a plan; `random`, `rule`,
-    `ppo` and `dqn` are anchors; rows that begin with `car_` live in MountainCar-v0, with a goal and no reward.
-    Every finished pair of agent and seed is kept under --runs, so a stopped command goes on where it was, and
+    `efe` plans in a model that it learns, and sees neither reward nor the end of an episode; `no_epistemic`
+    and `reward_only` are its ablations; `efe_value` acts by a value network instead of a plan; `random`,
+    `rule`, `ppo` and `dqn` are anchors; rows that begin with `car_` live in MountainCar-v0, with a goal and no
+    reward. Every finished pair of agent and seed is kept under --runs, so a stopped command goes on where it was, and
     several may share the work. The table is made of all that is there.
     """
     from arr_coc.eval.deep.curves import learning_curves
-    from arr_coc.eval.deep.jobs import AGENTS, run
+    from arr_coc.eval.deep.jobs import AGENTS, length, run
     from arr_coc.eval.deep.life import SOLVED
     from arr_coc.eval.deep.parts import gather, part, summary
     from arr_coc.eval.deep.published import PUBLISHED
@@ -52,10 +53,11 @@ def train_cartpole(
     for name in names:
         if name not in AGENTS:
             raise ValueError(f"no agent called {name!r}; known: {', '.join(AGENTS)}")
-    folder = out or source_folder() or Path()
+    folder, made = out or source_folder() or Path(), environment()
     jobs = [(name, int(seed)) for seed in seeds.split(",") for name in names]
     bar = Progress(
-        TextColumn("{task.description:<16}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.description:<16}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+        TimeElapsedColumn(),
         TextColumn("{task.fields[told]}"), console=console,
     )  # fmt: skip
     with bar:
@@ -63,15 +65,10 @@ def train_cartpole(
             done = part(runs, name, seed).exists()
             shown = bar.add_task(f"{name} {seed}", total=None, told="done before" if done else "")
             if not done:
-                run(
-                    name,
-                    seed,
-                    runs,
-                    episodes,
-                    lambda total, told, shown=shown: _tell(bar, shown, total, told),
-                )
+                bar.update(shown, total=episodes or length(name))
+                run(name, seed, runs, episodes, made, partial(_tell, bar, shown))
     finished = gather(runs, AGENTS)
-    results = environment() | {
+    results = made | {
         "solved_at": SOLVED, "rows": summary(finished), "published": PUBLISHED,
         "seeds": [{key: value for key, value in job.items() if key != "curves"} for job in finished],
         "returns": {f"{job['agent']}-{job['seed']}": job["curves"]["return"] for job in finished},
@@ -84,9 +81,9 @@ def train_cartpole(
     console.print(f"written: {folder / 'cartpole.json'}", soft_wrap=True)
 
 
-def _tell(bar: Progress, shown: Any, total: int | None, told: dict[str, float]) -> None:
+def _tell(bar: Progress, shown: TaskID, told: dict[str, float]) -> None:
     words = " ".join(f"{key} {told[key]:.3g}" for key in ("return", "F", "G", "entropy") if key in told)
-    bar.update(shown, total=total, advance=1, told=words)
+    bar.update(shown, advance=1, told=words)
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import gymnasium
 import torch
 from torch import Tensor
 

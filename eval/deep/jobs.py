@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from arr_coc.agent.deep import save
 from arr_coc.eval.deep.anchors import ABOUT, anchor
@@ -9,24 +10,26 @@ from arr_coc.eval.deep.life import live
 from arr_coc.eval.deep.parts import keep
 from arr_coc.eval.deep.rows import TASKS
 
+Told = dict[str, float]
+"""What a job says of an episode."""
 AGENTS = [*TASKS[0].rows, *ABOUT, *(name for task in TASKS[1:] for name in task.rows)]
 """In the order of the table."""
 
 
 def run(
-    name: str,
-    seed: int,
-    runs: Path,
-    episodes: int | None,
-    tell: Callable[[int | None, dict[str, float]], None],
+    name: str, seed: int, runs: Path, episodes: int | None, made: dict[str, Any], tell: Callable[[Told], None]
 ) -> None:
     """Train, evaluate, and keep what was found; of our agents also the weights and what they lived."""
     for task in TASKS:
         if name in task.rows:
-            total = episodes or task.rows[name].episodes
-            found, agent = live(task, name, seed, lambda told: tell(total, told), episodes)
+            found, agent = live(task, name, seed, tell, episodes)
             agent.begin()
             save(agent, runs / f"{name}-{seed}.safetensors")
-            keep(runs, found)
+            keep(runs, found, made)
             return
-    keep(runs, anchor(name, seed, lambda told: tell(None, told)))
+    keep(runs, anchor(name, seed, tell), made)
+
+
+def length(name: str) -> int | None:
+    """Episodes that a row of ours learns for; None of an anchor, which counts steps."""
+    return next((task.rows[name].episodes for task in TASKS if name in task.rows), None)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.atomic import write_json
-from arr_coc.eval.environment import environment
 
 
 def part(folder: Path, agent: str, seed: int) -> Path:
@@ -13,9 +12,9 @@ def part(folder: Path, agent: str, seed: int) -> Path:
     return folder / f"{agent}-{seed}.json"
 
 
-def keep(folder: Path, found: dict[str, Any]) -> None:
-    """A job is done: with what, where and how it was run."""
-    write_json(part(folder, found["agent"], found["seed"]), found | {"made": environment()})
+def keep(folder: Path, found: dict[str, Any], made: dict[str, Any]) -> None:
+    """A job is done: what was found, and with what, where and how, as it was when the command began."""
+    write_json(part(folder, found["agent"], found["seed"]), found | {"made": made})
 
 
 def gather(folder: Path, agents: list[str]) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Task:
 
 UPRIGHT = GaussianPreference(mean=(0.0, 0.0, 0.0, 0.0), std=(1.0, 1.5, 0.1, 1.5))
 """Near the middle of the track (m), slow (m/s), upright (rad), not turning (rad/s)."""
-FLAG = StepPreference(dim=0, at=0.5)
+FLAG = StepPreference(dim=0, at=0.5, nats=5.0)
 """Right of the flag; no other place is better than any other."""
 
 PLANNING = DeepSettings(rule="plan", search=RuleSearch(), epistemic=Epistemic(parameters=1.0))

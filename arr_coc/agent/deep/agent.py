@@ -18,7 +18,6 @@ from arr_coc.agent.deep.rules import RuleSearch
 from arr_coc.agent.deep.search import Found, Search, search
 from arr_coc.agent.deep.value import ValueNet
 
-
 CERTAIN = -40.0
 """Log-variance of what was seen."""
 
@@ -71,7 +70,7 @@ class DeepAgent:
         self,
         shape: ModelShape,
         preference: Preference,
-        settings: DeepSettings = DeepSettings(),  # noqa: B008
+        settings: DeepSettings = DeepSettings(),
         seed: int = 0,
     ) -> None:
         self.settings, self.preference = settings, preference

@@ -1,10 +1,9 @@
 """The deep generative model: recognition q(s|o), likelihood p(o|s), transition p(s'|s, a, theta)."""
 
-import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -1,11 +1,10 @@
 """What an agent wants to observe: ln p~(o), expected under what it predicts."""
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 

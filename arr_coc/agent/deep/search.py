@@ -1,7 +1,7 @@
 """Search for the policy of least G: draw, imagine, keep the best, draw nearer to them."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int
