@@ -22,9 +22,7 @@ def train_cartpole(
     agents: Annotated[
         str, Option(help="Rows to train, with commas; `all`, or none at all to gather what is there.")
     ] = "all",
-    seeds: Annotated[
-        str, Option(help="Seeds, with commas. 0 to 4 are reported; tune on others.")
-    ] = "0,1,2,3,4",
+    seeds: Annotated[str, Option(help="With commas. 0 to 4 are reported; tune on others.")] = "0,1,2,3,4",
     runs: Annotated[Path, Option(help="Folder of finished jobs: these are not run again.")] = Path(
         "runs/cartpole"
     ),
@@ -38,10 +36,10 @@ def train_cartpole(
     """Train agents on CartPole-v1, and on a task of pure exploration; evaluate each over 100 episodes.
 
     `efe` plans in a model that it learns, and sees neither reward nor the end of an episode; `no_epistemic`
-    and `reward_only` are its ablations; `efe_value` acts by a value network instead of a plan; `random`,
-    `rule`, `ppo` and `dqn` are anchors; rows that begin with `car_` live in MountainCar-v0, with a goal and no
-    reward. Every finished pair of agent and seed is kept under --runs, so a stopped command goes on where it was, and
-    several may share the work. The table is made of all that is there.
+    and `reward_only` are its ablations; `efe_value` acts by a value network instead of a plan. `random`,
+    `rule`, `ppo` and `dqn` are anchors. Rows that begin with `car_` live in MountainCar-v0 and have a goal,
+    but no reward. Every finished pair of agent and seed is kept under --runs, so a stopped command goes on
+    where it was, and several may share the work. The table is made of all that is there.
     """
     from arr_coc.eval.deep.curves import learning_curves
     from arr_coc.eval.deep.jobs import AGENTS, length, run

@@ -66,7 +66,7 @@ def _trained(
     except ImportError as missing:
         raise ValueError("stable-baselines3 is not installed: pip install 'arr-coc[bench]'") from missing
 
-    class Episodes(BaseCallback):  # type: ignore[misc]
+    class Episodes(BaseCallback):
         def _on_step(self) -> bool:
             for info in self.locals["infos"]:
                 if "episode" in info:
@@ -90,8 +90,8 @@ def _trained(
     else:
         worlds = make_vec_env("CartPole-v1", n_envs=1, seed=seed)
         model = DQN(
-            "MlpPolicy", worlds, learning_rate=2.3e-3, batch_size=64, buffer_size=100_000, learning_starts=1000,
-            gamma=0.99, target_update_interval=10, train_freq=256, gradient_steps=128,
+            "MlpPolicy", worlds, learning_rate=2.3e-3, batch_size=64, buffer_size=100_000,
+            learning_starts=1000, gamma=0.99, target_update_interval=10, train_freq=256, gradient_steps=128,
             exploration_fraction=0.16, exploration_final_eps=0.04, policy_kwargs={"net_arch": [256, 256]},
             seed=seed, device="cpu",
         )  # fmt: skip

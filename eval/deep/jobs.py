@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from arr_coc.agent.deep import save
 from arr_coc.eval.deep.anchors import ABOUT, anchor
 from arr_coc.eval.deep.life import live
 from arr_coc.eval.deep.parts import keep
@@ -19,12 +18,10 @@ AGENTS = [*TASKS[0].rows, *ABOUT, *(name for task in TASKS[1:] for name in task.
 def run(
     name: str, seed: int, runs: Path, episodes: int | None, made: dict[str, Any], tell: Callable[[Told], None]
 ) -> None:
-    """Train, evaluate, and keep what was found; of our agents also the weights and what they lived."""
+    """Train, evaluate, and keep what was found; of our agents also all they remember."""
     for task in TASKS:
         if name in task.rows:
-            found, agent = live(task, name, seed, tell, episodes)
-            agent.begin()
-            save(agent, runs / f"{name}-{seed}.safetensors")
+            found = live(task, name, seed, tell, episodes, runs / f"{name}-{seed}.safetensors")
             keep(runs, found, made)
             return
     keep(runs, anchor(name, seed, tell), made)

@@ -2,25 +2,31 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium
 import torch
 
-from arr_coc.agent.deep import DeepAgent
+from arr_coc.agent.deep import DeepAgent, save
 from arr_coc.eval.deep.evaluate import evaluate, greedy
 from arr_coc.eval.deep.rows import Row, Task
 
 SOLVED = 475.0
-"""Mean return of 100 consecutive episodes at which CartPole-v1 counts as solved (gymnasium's own threshold)."""
+"""Mean return of 100 consecutive episodes at which gymnasium counts CartPole-v1 as solved."""
 EPISODE_SEEDS = 1000
 """Distance of the seeds of two lives."""
 
 
 def live(
-    task: Task, name: str, seed: int, tell: Callable[[dict[str, float]], None], episodes: int | None = None
-) -> tuple[dict[str, Any], DeepAgent]:
-    """Train an agent and evaluate it over 100 episodes; `tell` hears of every episode."""
+    task: Task,
+    name: str,
+    seed: int,
+    tell: Callable[[dict[str, float]], None],
+    episodes: int | None = None,
+    weights: Path | None = None,
+) -> dict[str, Any]:
+    """Train an agent, keep its `weights`, evaluate it over 100 episodes; `tell` hears of every episode."""
     row, agent = task.rows[name], task.agent(name, seed)
     torch.set_num_threads(1)
     began, acting = time.process_time(), 0.0
@@ -38,8 +44,13 @@ def live(
         for key, number in told.items():
             curves.setdefault(key, []).append(round(number, 4))
         tell(told)
+        if row.until_solved and sum(curves["return"][-100:]) >= 100 * SOLVED:
+            break
     env.close()
     training = time.process_time() - began
+    if weights is not None:
+        agent.begin()
+        save(agent, weights)
     returns, ended = evaluate(task.env, greedy(agent), seed)
     return {
         "agent": name,
@@ -54,7 +65,7 @@ def live(
         "training_cpu_s": round(training, 1),
         "act_cpu_ms_per_step": round(1e3 * acting / steps, 3),
         "curves": curves,
-    }, agent
+    }
 
 
 def solved(returns: list[float], steps: list[float]) -> dict[str, Any]:
@@ -112,5 +123,5 @@ def _learn(agent: DeepAgent, row: Row, episode: int, steps: int) -> float:
     if "preference" in agent.optimizers:
         agent.learn(updates, only="preference")
     if row.value_updates:
-        agent.learn(max(1, round(row.value_updates * steps)), only="value")
+        agent.learn(min(steps, row.value_updates), only="value")
     return F

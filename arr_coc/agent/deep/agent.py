@@ -1,6 +1,6 @@
 """The deep agent: remembers what it lived, learns a model of it, and acts by expected free energy."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -28,8 +28,8 @@ class DeepSettings:
 
     rule: Literal["plan", "value"] = "plan"
     """Act by a plan imagined in the model, or by the bootstrapped value network, without a plan."""
-    epistemic: Epistemic = Epistemic()
-    search: Search = RuleSearch()
+    epistemic: Epistemic = field(default_factory=Epistemic)
+    search: Search = field(default_factory=RuleSearch)
     gamma: float = 1.0
     """Precision over plans or actions: q = softmax(-gamma G)."""
     batch: int = 128
@@ -70,9 +70,10 @@ class DeepAgent:
         self,
         shape: ModelShape,
         preference: Preference,
-        settings: DeepSettings = DeepSettings(),
+        settings: DeepSettings | None = None,
         seed: int = 0,
     ) -> None:
+        settings = settings or DeepSettings()
         self.settings, self.preference = settings, preference
         self.generator = torch.Generator().manual_seed(seed)
         self.model = DeepModel(shape, self.generator)
@@ -113,10 +114,11 @@ class DeepAgent:
 
     def _search(self, obs: Float[Tensor, "batch obs"]) -> Found:
         settings, memory = self.settings, self.memory
-        if memory is None:
-            memory = settings.search.start(len(obs), self.model.dims, self.model.shape.n_actions)
-        elif len(next(iter(memory.values()))) == 1:
+        rows = 0 if memory is None else len(next(iter(memory.values())))
+        if memory is not None and rows == 1:  # what one copy found out, all may begin with
             memory = {name: value.expand(len(obs), *value.shape[1:]) for name, value in memory.items()}
+        elif memory is None or rows != len(obs):
+            memory = settings.search.start(len(obs), self.model.dims, self.model.shape.n_actions)
         found, self.memory = search(
             self.model, self.preference, obs, memory, settings.search, settings.epistemic, settings.gamma,
             self.generator,
@@ -155,7 +157,7 @@ class DeepAgent:
             for name in self.optimizers if only is None else (only,):
                 loss = self._loss(name, at)
                 self.optimizers[name].zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 self.optimizers[name].step()
                 sums[name] = sums.get(name, torch.zeros(())) + loss.detach()
                 if name == "value":
@@ -208,10 +210,8 @@ class DeepAgent:
         state = self.model.recognise(obs).mean
         G = self.value(state)
         pi = torch.softmax(-self.settings.gamma * G, -1)
-        if explore:
-            action = torch.multinomial(pi, 1, generator=self.generator)[:, 0]
-        else:
-            action = G.argmin(-1)
+        drawn = torch.multinomial(pi, 1, generator=self.generator)[:, 0] if explore else None
+        action = G.argmin(-1) if drawn is None else drawn
         chosen = G.gather(1, action[:, None])[:, 0]
         return Decision(action, chosen, torch.zeros_like(chosen), torch.special.entr(pi).sum(-1))
 

@@ -32,9 +32,3 @@ def parameter_information_gain(members: Gaussian, dim: int = 0) -> Float[Tensor,
     mixed = (apart + var).mean(dim)
     gain = 0.5 * (mixed.log() - members.log_var.mean(dim)).sum(-1)
     return gain.clamp(0.0, math.log(n))
-
-
-def expected_gain_of_samples(log_probs: Float[Tensor, "members samples"], owner: Tensor) -> Float[Tensor, ""]:
-    """I(theta; s) by sampling: mean over samples of ln p(s|its member) - ln mean_m p(s|m)."""
-    own = log_probs.gather(0, owner[None])[0]
-    return (own - (log_probs.logsumexp(0) - math.log(len(log_probs)))).mean()

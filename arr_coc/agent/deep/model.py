@@ -137,8 +137,8 @@ class DeepModel(nn.Module):
         return FreeEnergy(kl_divergence(posterior, prior), accuracy)
 
     def initial_free_energy(
-        self, obs: Float[Tensor, "batch obs"], generator: torch.Generator | None = None
-    ) -> Float[Tensor, " batch"]:
+        self, obs: Float[Tensor, "*batch obs"], generator: torch.Generator | None = None
+    ) -> Float[Tensor, "*batch"]:
         """F of an episode's first observation, the only one whose prior is N(0, I)."""
         q = self.recognise(obs)
         prior = Gaussian(torch.zeros_like(q.mean), torch.zeros_like(q.log_var))

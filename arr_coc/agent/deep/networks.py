@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import skip_init
 
 
 class Ensemble(nn.Module):
@@ -39,9 +40,10 @@ class Ensemble(nn.Module):
 
 def mlp(inputs: int, outputs: int, hidden: int, generator: torch.Generator) -> nn.Sequential:
     """Two hidden layers, drawn with `generator`."""
-    net = nn.Sequential(
-        nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, outputs)
-    )
+    widths = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
+    # Not drawn by torch first, whose luck is the caller's.
+    layers = [skip_init(nn.Linear, rows, columns) for rows, columns in widths]
+    net = nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
     with torch.no_grad():
         for layer in net:
             if isinstance(layer, nn.Linear):

@@ -1,7 +1,7 @@
 """Planning in the learned model: policies imagined by every member, scored by expected free energy."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,6 +13,7 @@ from arr_coc.agent.deep.model import DeepModel
 from arr_coc.agent.deep.preference import Preference
 
 
+@runtime_checkable
 class Policies(Protocol):
     """Ways to act, one for each row: plans of actions, or rules that look at the state."""
 
@@ -55,10 +56,11 @@ class Imagined:
     """The state before each step, and the one-hot action taken there."""
 
 
+@torch.no_grad()
 def imagine(
     model: DeepModel, state: Float[Tensor, "rows states"], policies: Policies, horizon: int
 ) -> Imagined:
-    """Follow each row's policy from its state, `horizon` steps, in every member of the model."""
+    """Follow each row's policy from its state, `horizon` steps, in every member. No gradients."""
     members, dims = model.shape.members, model.dims
     inputs = state.new_empty(horizon + 1, members, len(state), dims + model.shape.n_actions)
     inputs[0, ..., :dims] = state
@@ -74,13 +76,13 @@ def imagine(
 def promised_gain(model: DeepModel, imagined: Imagined) -> Float[Tensor, " rows"]:
     """I(theta; s_1..T) of every policy, in nats: what each step teaches, given where it starts, summed.
 
-    All members speak of the steps of one of them, the first, who is as good as any: where they would be after
-    drifting apart for a while is not what a step teaches. That earlier steps teach some of the same is left
-    out, so the sum is an upper bound (the chain rule of information, without its conditions).
+    All members speak of the steps of one of them, the first, who is as good as any: where they would be
+    after drifting apart for a while is not what a step teaches. That earlier steps teach some of the same is
+    left out, so the sum is an upper bound (the chain rule of information, without its conditions).
     """
     members, dims, time = model.shape.members, model.dims, len(imagined.inputs)
-    path = imagined.inputs[:, 0].flatten(0, 1)
-    said = model.spread(path[:, :dims], model.transition(path.expand(members, -1, -1)))
+    path = imagined.inputs[:, 0].flatten(0, 1).expand(members, -1, -1)
+    said = model.spread(path[..., :dims], model.transition(path))
     return parameter_information_gain(said).view(time, -1).sum(0)
 
 

@@ -1,7 +1,7 @@
 """What an agent wants to observe: ln p~(o), expected under what it predicts."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from arr_coc.agent.deep.gaussian import Gaussian
 from arr_coc.agent.deep.networks import mlp
 
 
+@runtime_checkable
 class Preference(Protocol):
     """A density over observations, known up to a constant."""
 
@@ -52,13 +53,15 @@ class StepPreference:
     def expected_log(self, obs: Gaussian) -> Float[Tensor, "time *batch"]:
         """nats * P(o[dim] >= at), the Gaussian's tail."""
         z = (obs.mean[..., self.dim] - self.at) * (-0.5 * obs.log_var[..., self.dim]).exp()
-        return self.nats * torch.special.ndtr(z)
+        share: Tensor = torch.special.ndtr(z)
+        return self.nats * share
 
 
 class LearnedPreference(nn.Module):
     """ln p~(o) = r(o): reward, and whether life goes on, learned from what was received.
 
-    With it an agent maximises expected reward. What comes after a likely end counts by the chance of getting there.
+    With it an agent maximises expected reward. What comes after a likely end counts by the chance of
+    getting there.
     """
 
     scale: Tensor
@@ -73,7 +76,8 @@ class LearnedPreference(nn.Module):
         reward, end = self.net(obs.mean / self.scale).float().unbind(-1)
         alive = functional.logsigmoid(-end).cumsum(0)
         before = torch.cat([torch.zeros_like(alive[:1]), alive[:-1]])
-        return reward * before.exp()
+        reached: Tensor = reward * before.exp()
+        return reached
 
     def loss(
         self,

@@ -1,7 +1,7 @@
 """Search for the policy of least G: draw, imagine, keep the best, draw nearer to them."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -13,15 +13,29 @@ from arr_coc.agent.deep.planning import Epistemic, Policies, expected_free_energ
 from arr_coc.agent.deep.preference import Preference
 
 
+@runtime_checkable
 class Search(Protocol):
     """A family of policies and how to draw from it. A memory is what one search leaves to the next."""
 
-    horizon: int
-    """Steps that are imagined."""
-    commit: int
-    """Steps that a policy is followed before the next search."""
-    rounds: int
-    elites: int
+    @property
+    def horizon(self) -> int:
+        """Steps that are imagined."""
+        ...
+
+    @property
+    def commit(self) -> int:
+        """Steps that a policy is followed before the next search."""
+        ...
+
+    @property
+    def rounds(self) -> int:
+        """How often candidates are drawn and judged in one search."""
+        ...
+
+    @property
+    def elites(self) -> int:
+        """How many of the best the next round learns from."""
+        ...
 
     def start(self, batch: int, states: int, n_actions: int) -> dict[str, Tensor]:
         """Nothing is known of good policies. Every tensor has the batch first."""

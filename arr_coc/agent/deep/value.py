@@ -28,7 +28,8 @@ class ValueNet(nn.Module):
 
     def forward(self, state: Float[Tensor, "*batch states"]) -> Float[Tensor, "*batch actions"]:
         """G(s, a), nats; lower is better."""
-        return self.online(state).float() / (1 - self.discount)
+        G: Tensor = self.online(state).float() / (1 - self.discount)
+        return G
 
     @torch.no_grad()
     def bootstrapped(
