@@ -15,6 +15,8 @@ from arr_coc.eval.environment import environment, source_folder
 
 app = Typer(add_completion=False, pretty_exceptions_show_locals=False)
 console = Console(markup=False)
+EXTRAS = {"gymnasium": "gym", "stable_baselines3": "bench", "matplotlib": "eval"}
+"""What installs the packages that a row may need."""
 
 
 @app.command()
@@ -44,7 +46,7 @@ def train_cartpole(
     from arr_coc.eval.deep.curves import learning_curves
     from arr_coc.eval.deep.jobs import AGENTS, length, run
     from arr_coc.eval.deep.life import SOLVED
-    from arr_coc.eval.deep.parts import gather, part, summary
+    from arr_coc.eval.deep.parts import bars, gather, part, summary
     from arr_coc.eval.deep.published import PUBLISHED
 
     names = AGENTS if agents == "all" else [name.strip() for name in agents.split(",") if name.strip()]
@@ -67,7 +69,7 @@ def train_cartpole(
                 run(name, seed, runs, episodes, made, partial(_tell, bar, shown))
     finished = gather(runs, AGENTS)
     results = made | {
-        "solved_at": SOLVED, "rows": summary(finished), "published": PUBLISHED,
+        "solved_at": SOLVED, "bars": bars(finished), "rows": summary(finished), "published": PUBLISHED,
         "seeds": [{key: value for key, value in job.items() if key != "curves"} for job in finished],
         "returns": {f"{job['agent']}-{job['seed']}": job["curves"]["return"] for job in finished},
     }  # fmt: skip
@@ -86,15 +88,26 @@ def _tell(bar: Progress, shown: TaskID, told: dict[str, float]) -> None:
 
 def _show(rows: list[dict[str, Any]]) -> None:
     table = Table(title="every seed in turn", title_justify="left", box=SIMPLE_HEAD)
-    for name in ("agent", "first 500", "episode of 475", "steps of 475", "evaluation"):
+    for name in ("agent", "first 500", "episode of 475", "steps of 475", "evaluation", "ended"):
         table.add_column(name, overflow="fold")
     for row in rows:
-        cells = [row[key] for key in ("first_500", "episode_of_475", "steps_of_475", "eval_return_mean")]
-        table.add_row(
-            row["agent"], *(" ".join("-" if n is None else f"{n:g}" for n in cell) for cell in cells)
-        )
+        keys = ("first_500", "episode_of_475", "steps_of_475", "eval_return_mean", "eval_ended_share")
+        table.add_row(row["agent"], *(" ".join("-" if n is None else f"{n:g}" for n in row[k]) for k in keys))
     console.print(table)
 
 
+def main() -> None:
+    """A mistake of the user, or a missing extra, is one line."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get(error.name or "")
+        if extra is None:
+            raise
+        raise SystemExit(f"error: {error.name} is not installed: pip install 'arr-coc[{extra}]'") from error
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from error
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -59,12 +59,9 @@ def _by_hand(obs: Tensor) -> Tensor:
 def _trained(
     name: str, seed: int, lived: dict[str, list[float]], tell: Callable[[dict[str, float]], None]
 ) -> Act:
-    try:
-        from stable_baselines3 import DQN, PPO
-        from stable_baselines3.common.callbacks import BaseCallback
-        from stable_baselines3.common.env_util import make_vec_env
-    except ImportError as missing:
-        raise ValueError("stable-baselines3 is not installed: pip install 'arr-coc[bench]'") from missing
+    from stable_baselines3 import DQN, PPO
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.env_util import make_vec_env
 
     class Episodes(BaseCallback):
         def _on_step(self) -> bool:

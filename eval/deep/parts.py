@@ -1,10 +1,17 @@
 """Finished jobs, each in a file of its own, and the table that they make together."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from arr_coc.eval.atomic import write_json
+
+KEYS = (
+    "episode_of_475", "steps_of_475", "first_500", "best_mean_of_100", "eval_return_mean", "eval_ended_share",
+    "env_steps",
+)  # fmt: skip
+"""What a row of the table says of every seed."""
 
 
 def part(folder: Path, agent: str, seed: int) -> Path:
@@ -29,16 +36,33 @@ def summary(jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for agent in dict.fromkeys(job["agent"] for job in jobs):
         own = [job for job in jobs if job["agent"] == agent]
-        keys = (
-            "episode_of_475",
-            "steps_of_475",
-            "first_500",
-            "best_mean_of_100",
-            "eval_return_mean",
-            "env_steps",
-        )
         rows.append(
             {"agent": agent, "about": own[0]["about"], "seeds": [job["seed"] for job in own]}
-            | {key: [job.get(key) for job in own] for key in keys}
+            | {key: [job[key] for job in own] for key in KEYS}
         )
     return rows
+
+
+def bars(jobs: list[dict[str, Any]]) -> dict[str, Any]:
+    """What was asked for beforehand, and for which seeds it came true."""
+    of = {
+        name: [job for job in jobs if job["agent"] == name]
+        for name in ("efe", "efe_value", "car_efe", "car_no_epistemic")
+    }
+    return {
+        "efe: 475 over 100 episodes by episode 115, and in evaluation": {
+            job["seed"]: (job["episode_of_475"] or math.inf) <= 115 and job["eval_return_mean"] >= 475
+            for job in of["efe"]
+        },
+        "efe_value: 475 over 100 episodes, and in evaluation": {
+            job["seed"]: job["episode_of_475"] is not None and job["eval_return_mean"] >= 475
+            for job in of["efe_value"]
+        },
+        "share of evaluation episodes that reach the flag, at least 0.8": _share(of["car_efe"]),
+        "the same without the epistemic term, at most 0.2": _share(of["car_no_epistemic"]),
+    }
+
+
+def _share(jobs: list[dict[str, Any]]) -> float | None:
+    shares = [job["eval_ended_share"] for job in jobs]
+    return round(sum(shares) / len(shares), 4) if shares else None

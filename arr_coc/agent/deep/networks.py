@@ -42,7 +42,7 @@ def mlp(inputs: int, outputs: int, hidden: int, generator: torch.Generator) -> n
     """Two hidden layers, drawn with `generator`."""
     widths = [(inputs, hidden), (hidden, hidden), (hidden, outputs)]
     # Not drawn by torch first, whose luck is the caller's.
-    layers = [skip_init(nn.Linear, rows, columns) for rows, columns in widths]
+    layers = [skip_init(nn.Linear, rows, columns) for rows, columns in widths]  # type: ignore[no-untyped-call]
     net = nn.Sequential(layers[0], nn.SiLU(), layers[1], nn.SiLU(), layers[2])
     with torch.no_grad():
         for layer in net:
