@@ -20,7 +20,7 @@ def slide(x: Tensor, action: Tensor) -> Tensor:
     return x + 0.25 * (2 * action.to(x)[:, None] - 1)
 
 
-def agent(rule: str = "plan", seed: int = 0, **settings: object) -> DeepAgent:
+def agent(rule: str = "plan", seed: int = 0, state_dim: int | None = None, **settings: object) -> DeepAgent:
     """An agent for the line, small enough to learn in a second."""
     search = RuleSearch(horizon=5, candidates=16, commit=1)
     if rule == "plans":
@@ -29,7 +29,9 @@ def agent(rule: str = "plan", seed: int = 0, **settings: object) -> DeepAgent:
         rule="value" if rule == "value" else "plan", search=search, batch=64, gamma=5.0, discount=0.8,
         **settings,  # type: ignore[arg-type]
     )  # fmt: skip
-    return DeepAgent(ModelShape(obs_dim=1, n_actions=2, hidden=16, depth=1), CENTRE, chosen, seed)
+    return DeepAgent(
+        ModelShape(obs_dim=1, n_actions=2, state_dim=state_dim, hidden=16, depth=1), CENTRE, chosen, seed
+    )
 
 
 def live_at_random(pupil: DeepAgent, steps: int = 8, rows: int = 32) -> None:

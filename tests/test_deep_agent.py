@@ -1,13 +1,23 @@
 """The deep agent: it learns something tiny, goes on from a checkpoint bit for bit, and decides for rows."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from torch.testing import assert_close
 
-from arr_coc.agent.deep import PlanSearch, Replay, RuleSearch, ValueNet, restore, save
-from tests.deep_worlds import agent, distance, live_at_random
+from arr_coc.agent.deep import (
+    Epistemic,
+    GaussianPreference,
+    PlanSearch,
+    Replay,
+    RuleSearch,
+    ValueNet,
+    restore,
+    save,
+)
+from tests.deep_worlds import agent, distance, live_at_random, slide
 
 
 @pytest.mark.parametrize("rule", ["plan", "plans", "value"])
@@ -20,6 +30,28 @@ def test_an_agent_that_has_learned_goes_where_it_wants_to_be(rule: str) -> None:
         pupil.learn(400, only="value")
     assert distance(pupil) < 0.4
     assert before > 0.4  # what it knew before it learned did not do
+
+
+def test_an_agent_of_a_hidden_state_goes_where_it_wants_to_be() -> None:
+    pupil = agent("plan", state_dim=2)
+    live_at_random(pupil)
+    pupil.learn(300)
+    assert distance(pupil) < 0.6
+
+
+def test_curiosity_tries_what_was_never_done_and_without_it_nothing_calls() -> None:
+    calls = []
+    for worth in (1.0, 0.0):
+        pupil = agent("plans", epistemic=Epistemic(parameters=worth))
+        pupil.preference = GaussianPreference(mean=(0.0,), std=(math.inf,))
+        x = torch.randn(256, 1, generator=pupil.generator)
+        no, left = torch.zeros(256, dtype=torch.bool), torch.zeros(256, dtype=torch.long)
+        pupil.observe(x, left, slide(x, left), no, ~no)
+        pupil.standardise()
+        pupil.learn(150)
+        calls.append(pupil.act(torch.zeros(32, 1)).action.float().mean())
+    assert calls[0] > 0.9
+    assert 0.2 < calls[1] < 0.8
 
 
 def test_learning_lowers_the_free_energy_of_steps() -> None:

@@ -1,4 +1,16 @@
-"""Deep active inference: a model of continuous observations, learned, and action by expected free energy."""
+"""Deep active inference: a model of continuous observations, learned, and action by expected free energy.
+
+An agent that wants to stand in the middle, lives in the world at hand, and learns between episodes:
+
+    agent = DeepAgent(ModelShape(obs_dim=4, n_actions=2), GaussianPreference((0.0,) * 4, (1.0, 1.5, 0.1, 1.5)))
+    agent.begin()
+    action = agent.act(obs).action                          # (batch,)
+    agent.observe(obs, action, next_obs, ended, first)
+    agent.standardise()
+    agent.learn(updates=100)
+
+Small networks and small batches: all of it runs on the processor.
+"""
 
 from arr_coc.agent.deep.agent import Decision, DeepAgent, DeepSettings
 from arr_coc.agent.deep.checkpoint import restore, save
