@@ -2,7 +2,8 @@
 
 An agent that wants to stand in the middle, lives in the world at hand, and learns between episodes:
 
-    agent = DeepAgent(ModelShape(obs_dim=4, n_actions=2), GaussianPreference((0.0,) * 4, (1.0, 1.5, 0.1, 1.5)))
+    middle = GaussianPreference(mean=(0.0, 0.0), std=(1.0, math.inf))
+    agent = DeepAgent(ModelShape(obs_dim=2, n_actions=3), middle)
     agent.begin()
     action = agent.act(obs).action                          # (batch,)
     agent.observe(obs, action, next_obs, ended, first)
