@@ -89,7 +89,7 @@ def _tell(bar: Progress, shown: TaskID, told: dict[str, float]) -> None:
 def _show(rows: list[dict[str, Any]]) -> None:
     table = Table(title="every seed in turn", title_justify="left", box=SIMPLE_HEAD)
     for name in ("agent", "first 500", "episode of 475", "steps of 475", "evaluation", "ended"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == "agent")
     for row in rows:
         keys = ("first_500", "episode_of_475", "steps_of_475", "eval_return_mean", "eval_ended_share")
         table.add_row(row["agent"], *(" ".join("-" if n is None else f"{n:g}" for n in row[k]) for k in keys))

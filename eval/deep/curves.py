@@ -34,7 +34,7 @@ def learning_curves(jobs: list[dict[str, Any]], path: Path, solved: float) -> No
     left.set_xscale("log")
     left.set_xlabel("environment steps")
     left.set_ylabel(f"return, mean of {WINDOW} episodes")
-    left.legend(fontsize=8, frameon=False, loc="lower right")
+    left.legend(fontsize=8, frameon=False, loc="upper left")
     right.set_xlabel("episode")
     right.set_ylabel("free energy F of a step, nats")
     for axes in (left, right):
