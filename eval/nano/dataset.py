@@ -7,8 +7,10 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
+from arr_coc.eval.nano import reading
 from arr_coc.eval.nano.drawn import Drawn
 from arr_coc.eval.nano.questions import KINDS, Question, ask, wish
+from arr_coc.eval.nano.reading import Page
 from arr_coc.eval.nano.scene import SIDE, Thing, arrange, draw
 
 SPLITS = {"train": 1, "validation": 2, "test": 3}
@@ -66,6 +68,8 @@ class Lesson:
     things: list[Thing]
     questions: list[Question]
     image: Image.Image
+    page: Page | None = None
+    """What there is to read instead of things."""
 
 
 def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ()) -> Lesson:
@@ -77,7 +81,7 @@ def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ())
     rng = np.random.default_rng((SPLITS["train"], *seed))
     if n_questions == 0:
         things = arrange(rng, int(rng.integers(12, 31)) if rng.random() < 0.5 else None)
-        return Lesson(things, [], draw(things, rng))
+        return Lesson(things, [], Drawn((SIDE, SIDE), partial(draw, things, rng)))
 
     def kind() -> str | None:
         return str(rng.choice(often)) if often and rng.random() < 0.5 else None
@@ -88,4 +92,16 @@ def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ())
         question = ask(things, *wish(rng, kind()), rng)
         if question is not None:
             questions.append(question)
-    return Lesson(things, questions, draw(things, rng))
+    return Lesson(things, questions, Drawn((SIDE, SIDE), partial(draw, things, rng)))
+
+
+def page_lesson(seed: tuple[int, ...], grid: tuple[int, int], n_questions: int) -> Lesson:
+    """A training page of that many rows and columns of tiles; each word is asked for, if there are questions."""
+    rng = np.random.default_rng((SPLITS["train"], *seed))
+    page = reading.compose(rng, width=grid[1] * reading.TILE, height=grid[0] * reading.TILE)
+    questions = [
+        Question("word", *reading.question(word), evidence=(i,))
+        for i, word in enumerate(page.words[:n_questions])
+    ]
+    image = Drawn((page.width, page.height), partial(reading.draw, page, rng))
+    return Lesson([], questions, image, page)

@@ -1,9 +1,9 @@
-"""Train nano-llava: `python -m arr_coc.eval.nano.train all` (resumes where it was stopped).
+"""Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (resumes where it stopped).
 
-Four stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
-ideal visual tokens do: sums of word embeddings. `decoder`: the language model learns to answer from a random
+Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
+ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
 part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
-all 576 tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
+all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
 used in bfloat16; matrices are trained with Muon, the rest with AdamW.
 """
@@ -14,15 +14,15 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.build import processor
 from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
 
@@ -59,14 +59,22 @@ STAGES = {
         joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
 }
+STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1200, "rehearsal": 500, "joint": 200}}
+"""Where they are not those above: nano-qwen begins with what nano-llava has learned."""
 
 
-def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> None:
+def stages(model: str) -> dict[str, Stage]:
+    """The stages of a model, in order."""
+    steps = STEPS.get(model, {})
+    return {name: replace(stage, steps=steps.get(name, stage.steps)) for name, stage in STAGES.items()}
+
+
+def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
     """Run one stage; after every so many steps a checkpoint, from which it goes on as if never stopped."""
-    stage = STAGES[name]
+    stage, design = stages(model)[name], DESIGNS[model]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    nano = Nano()
+    nano = Nano(design)
     _assemble(nano, out, stage.after)
     nano.table.requires_grad_(name == "joint")
     master: list[Tensor] = list(nano.parameters())
@@ -81,7 +89,10 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
     used: list[Tensor] = list(work.parameters())
-    lessons = Lessons(seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often)
+    lessons = Lessons(
+        design, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
+        seen=not stage.eager,
+    )  # fmt: skip
     batches = DataLoader(
         Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
     )
@@ -124,8 +135,9 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
 def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
     """Muon (https://kellerjordan.github.io/posts/muon/) for matrices of layers and projector, else AdamW."""
     inner = [
-        p for key, p in nano.named_parameters() if p.ndim == 2 and (".layers." in key or "projector" in key)
-    ]
+        p for key, p in nano.named_parameters()
+        if p.ndim == 2 and any(part in key for part in (".layers.", "projector", ".blocks.", "merger"))
+    ]  # fmt: skip
     rest = [p for p in nano.parameters() if not any(p is q for q in inner)]
     muon = torch.optim.Muon(inner, lr=MUON * rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
@@ -146,13 +158,13 @@ def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
     nano.load_state_dict(state)
 
 
-def export(out: Path, folder: Path) -> None:
+def export(design: Design, out: Path, stage: str = "joint") -> None:
     """Write the trained model and its processor as `from_pretrained` wants them."""
-    nano = Nano()
-    nano.load_state_dict(torch.load(out / "joint.pt", weights_only=True)["nano"])
-    nano.vlm.generation_config.max_new_tokens = 4
-    nano.vlm.save_pretrained(folder)
-    processor().save_pretrained(folder)
+    nano = Nano(design)
+    nano.load_state_dict(torch.load(out / f"{stage}.pt", weights_only=True)["nano"])
+    nano.vlm.generation_config.max_new_tokens = design.longest
+    nano.vlm.to(design.dtype).save_pretrained(design.folder)
+    design.processor().save_pretrained(design.folder)
 
 
 def main() -> None:
@@ -161,20 +173,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stage", choices=[*STAGES, "export", "all"])
-    parser.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the checkpoints")
-    parser.add_argument(
-        "--folder", type=Path, default=Path(__file__).parent / "nano-llava", help="where to export"
-    )
+    parser.add_argument("--model", choices=list(DESIGNS), default="nano-llava")
+    parser.add_argument("--out", type=Path, help="folder of the checkpoints; default: runs/MODEL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    args.out.mkdir(parents=True, exist_ok=True)
+    out = args.out or Path("runs") / args.model
+    out.mkdir(parents=True, exist_ok=True)
     for name in STAGES if args.stage == "all" else [args.stage]:
         if name in STAGES:
-            train(name, args.out, args.seed, args.threads)
+            train(args.model, name, out, args.seed, args.threads)
     if args.stage in ("all", "export"):
-        export(args.out, args.folder)
+        export(DESIGNS[args.model], out)
 
 
 if __name__ == "__main__":
