@@ -9,7 +9,6 @@ from arr_coc.eval.nano.build import BOS
 from arr_coc.eval.nano.design import Design
 from arr_coc.eval.nano.lessons import ALL_KINDS, Batch
 from arr_coc.eval.nano.questions import COUNTS
-from arr_coc.eval.nano.start import start
 
 Losses = dict[str, Tensor]
 """`loss` is what is minimised; the others are shown."""
@@ -26,8 +25,6 @@ class Nano(nn.Module):
         self.heads = nn.Linear(design.body.width, sum(len(words) for words in design.groups.values()) + 1)
         self.group_words = design.words
         self.numbers = torch.tensor([design.ids[word] for word in COUNTS])
-        with torch.no_grad():
-            start(self.vlm, design)
 
     @property
     def table(self) -> Tensor:

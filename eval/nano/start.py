@@ -1,28 +1,32 @@
 """Where training starts from: nano-llava from nothing, nano-qwen from nano-llava where the parts are alike."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.nano.build import N_VISUAL
-from arr_coc.eval.nano.dataset import lesson
-from arr_coc.eval.nano.design import Design
+from arr_coc.eval.nano.curriculum import ideal, ideal_planes
+from arr_coc.eval.nano.design import LLAVA, Design
+from arr_coc.eval.nano.learner import Nano
+from arr_coc.eval.nano.lessons import Lessons
 from arr_coc.eval.nano.scene import CELLS
 
 COMMON = 0.3
 """Length of what all words have in common, for attention by place; what differs is for attention by content."""
 
 
-def start(vlm: Any, design: Design) -> None:
+def start(nano: Nano) -> None:
     """Initial weights, in place."""
-    if vlm.config.model_type == "llava":
-        _from_nothing(vlm, design)
-    else:
-        _from_llava(vlm, design)
+    with torch.no_grad():
+        if nano.vlm.config.model_type == "llava":
+            _from_nothing(nano.vlm, nano.design)
+        else:
+            _from_llava(nano)
 
 
 def _from_nothing(vlm: Any, design: Design) -> None:
@@ -56,16 +60,17 @@ def _decoder(vlm: Any) -> None:
         layer.mlp.down_proj.weight.mul_(0.1)
 
 
-def _from_llava(vlm: Any, design: Design) -> None:
+def _from_llava(nano: Nano) -> None:
     old = load_file(MODELS["nano-llava"] / "model.safetensors")
-    _eyes(vlm.model.visual, old)
-    _language(vlm.model.language_model, old)
+    _eyes(nano.vlm.model.visual, old)
+    _language(nano.vlm.model.language_model, old)
+    _sharpness(nano)
 
 
 def _eyes(tower: Any, old: dict[str, Tensor]) -> None:
     """The trained patches, places and layers. Qwen's tower has no norm before its layers: it is folded in."""
     old = {key.split("vision_tower.")[-1].removeprefix("vision_model."): value for key, value in old.items()}
-    pixels = torch.stack([_pixels(i) for i in range(8)])
+    pixels = Lessons(LLAVA, seed=0, stage=0, steps=1, batch=8, questions=0)[0].pixels
     patch, place = old["embeddings.patch_embedding.weight"], old["embeddings.position_embedding.weight"][1:]
     embedded = torch.nn.functional.conv2d(pixels, patch, stride=patch.shape[-1]).flatten(2).mT + place
     gain = (old["pre_layrnorm.weight"] / embedded.std(-1).mean())[:, None]
@@ -107,14 +112,22 @@ def _language(language: Any, old: dict[str, Tensor]) -> None:
             names[key].copy_(value)
 
 
-def _pixels(i: int) -> Tensor:
-    import numpy as np
+def _sharpness(nano: Nano) -> None:
+    """Qwen norms queries and keys, Llama does not: each norm's gain is their average length before it."""
+    usual = replace(nano.design, sides=nano.design.sides[:1])
+    batch = Lessons(usual, seed=0, stage=1, steps=1, batch=16, questions=20, seen=False)[0]
+    tokens = ideal(nano, batch)
+    everything = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
 
-    from arr_coc.eval.nano.build import MEAN, STD
+    def measured(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+        norm.weight.fill_(given[0].square().mean(-1).sqrt().mean())
 
-    image = torch.from_numpy(np.asarray(lesson((0, 0, 0, i), 0).image)).permute(2, 0, 1) / 255
-    mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
-    return (image - mean) / std
+    layers = nano.vlm.model.language_model.layers
+    norms = [norm for layer in layers for norm in (layer.self_attn.q_norm, layer.self_attn.k_norm)]
+    hooks = [norm.register_forward_pre_hook(measured) for norm in norms]
+    nano.read(tokens, ideal_planes(nano, batch), everything, batch, attend=False)
+    for hook in hooks:
+        hook.remove()
 
 
 def _dictionary(design: Design, hidden: int) -> Tensor:

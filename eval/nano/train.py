@@ -25,6 +25,7 @@ from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.start import start
 
 log = logging.getLogger("nano")
 
@@ -59,7 +60,7 @@ STAGES = {
         joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
 }
-STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1200, "rehearsal": 500, "joint": 200}}
+STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1000, "rehearsal": 500, "joint": 200}}
 """Where they are not those above: nano-qwen begins with what nano-llava has learned."""
 
 
@@ -75,17 +76,18 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     nano = Nano(design)
+    start(nano)
     _assemble(nano, out, stage.after)
     nano.table.requires_grad_(name == "joint")
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
-    path, start = out / f"{name}.pt", 0
+    path, done = out / f"{name}.pt", 0
     if path.exists():
         saved = torch.load(path, weights_only=True)
         nano.load_state_dict(saved["nano"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        start = saved["step"]
+        done = saved["step"]
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
     used: list[Tensor] = list(work.parameters())
@@ -94,11 +96,11 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         seen=not stage.eager,
     )  # fmt: skip
     batches = DataLoader(
-        Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
+        Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
     )
     began = time.time()
     sums: dict[str, tuple[float, int]] = {}
-    for step, batch in enumerate(batches, start):
+    for step, batch in enumerate(batches, done):
         torch.manual_seed(seed * 1_000_003 + step)
         progress = step / stage.steps
         rate = stage.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * progress))
@@ -121,14 +123,14 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
                 total, n = sums.get(key, (0.0, 0))
                 sums[key] = (total + number, n + 1)
         if (step + 1) % 50 == 0:
-            left = (time.time() - began) / (step + 1 - start) * (stage.steps - step - 1)
+            left = (time.time() - began) / (step + 1 - done) * (stage.steps - step - 1)
             log.info("%s %d/%d, %.0f min left: %s", name, step + 1, stage.steps, left / 60,
                      " ".join(f"{key} {total / n:.3f}" for key, (total, n) in sums.items()))  # fmt: skip
             sums = {}
         if (step + 1) % every == 0 or step + 1 == stage.steps:
-            done = {"nano": nano.state_dict(), "step": step + 1}
-            done["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
-            torch.save(done, path.with_suffix(".part"))
+            state = {"nano": nano.state_dict(), "step": step + 1}
+            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+            torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
 
 
