@@ -38,7 +38,7 @@ def processor() -> PaddleOCRVLProcessor:
 
 
 def model(hidden: int = 128, vision_layers: int = 4, text_layers: int = 5) -> Qwen3VLForConditionalGeneration:
-    """A random nano-qwen: 8-pixel patches merged 2 x 2, one DeepStack plane, Qwen3 decoder, tied embeddings."""
+    """A random nano-qwen: patches merged 2 x 2, one DeepStack plane, Qwen3 decoder, 2.6 M parameters."""
     ids = vocabulary(reading=True)
     vision = {
         "depth": vision_layers,

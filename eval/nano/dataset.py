@@ -1,7 +1,7 @@
 """SceneVQA as items: one picture, one question, one answer; unlimited, and split by ranges of seeds."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +15,10 @@ from arr_coc.eval.nano.scene import SIDE, Thing, arrange, draw
 
 SPLITS = {"train": 1, "validation": 2, "test": 3}
 """First word of every seed, so that no item is in two splits."""
+SIZES = (160, 192, 256, 320, 384, 512)
+"""Pixels along a side of the items of several sizes."""
+PAGES = 1
+"""Last word of the seed of a page."""
 
 
 @dataclass(frozen=True)
@@ -44,20 +48,44 @@ def item(split: str, index: int) -> SceneItem:
 
     Raises ValueError for an unknown split or a negative index.
     """
-    if split not in SPLITS:
-        raise ValueError(f"no split called {split!r}; known: {', '.join(SPLITS)}")
-    if index < 0:
-        raise ValueError(f"items are numbered from 0, got {index}")
-    rng = np.random.default_rng((SPLITS[split], index))
+    rng = _generator(split, index)
     things, question = _compose(rng, list(KINDS)[index % len(KINDS)])
     image = Drawn((SIDE, SIDE), partial(draw, things, rng))
     return SceneItem(f"{split}-{index:06d}", image, question.text, question.answer, question.kind)
 
 
-def items(split: str, start: int = 0) -> Iterator[SceneItem]:
+def sized_item(split: str, index: int) -> SceneItem:
+    """The same item at one of six sizes. Sizes take turns, each with all kinds. Raises as `item` does."""
+    one = item(split, index)
+    side = SIZES[index // len(KINDS) % len(SIZES)]
+    return replace(one, image=Drawn((side, side), lambda: one.image.resize((side, side))))
+
+
+def page_item(split: str, index: int) -> SceneItem:
+    """Page number `index` of a split, and a word to be spelled; its kind is its length.
+
+    Raises as `item` does.
+    """
+    rng = _generator(split, index, PAGES)
+    page = reading.compose(rng)
+    word = page.words[rng.integers(len(page.words))]
+    question, answer = reading.question(word)
+    image = Drawn((page.width, page.height), partial(reading.draw, page, rng))
+    return SceneItem(f"{split}-{index:06d}", image, question, answer, reading.kind(word))
+
+
+def _generator(split: str, index: int, *more: int) -> np.random.Generator:
+    if split not in SPLITS:
+        raise ValueError(f"no split called {split!r}; known: {', '.join(SPLITS)}")
+    if index < 0:
+        raise ValueError(f"items are numbered from 0, got {index}")
+    return np.random.default_rng((SPLITS[split], index, *more))
+
+
+def items(split: str, start: int = 0, make: Callable[[str, int], SceneItem] = item) -> Iterator[SceneItem]:
     """Items of a split from number `start` on, without end; drawn as they are asked for."""
     while True:
-        yield item(split, start)
+        yield make(split, start)
         start += 1
 
 
@@ -96,7 +124,7 @@ def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ())
 
 
 def page_lesson(seed: tuple[int, ...], grid: tuple[int, int], n_questions: int) -> Lesson:
-    """A training page of that many rows and columns of tiles; each word is asked for, if there are questions."""
+    """A training page of that many rows and columns of tiles; up to so many of its words are asked for."""
     rng = np.random.default_rng((SPLITS["train"], *seed))
     page = reading.compose(rng, width=grid[1] * reading.TILE, height=grid[0] * reading.TILE)
     questions = [

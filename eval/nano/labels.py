@@ -50,7 +50,7 @@ def describe(design: Design, things: list[Thing], side: int) -> Said:
 
 
 def describe_page(design: Design, page: Page, grid: Grid) -> Said:
-    """Of a page, in visual tokens of 16 pixels: each says the letter that it covers well, and the next one."""
+    """Of a page, in visual tokens of 16 pixels: each says the letter that it covers, and the next one."""
     names = list(design.groups)
     said = _ground(design, grid)
     owner = np.full(grid, -1, np.int64)

@@ -43,7 +43,7 @@ class Batch:
     target: Int[Tensor, "batch packed"]
     """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
     kind: Int[Tensor, "batch packed"]
-    """Index of the kind of question at tokens that predict the answer (of a word: its end too), -1 elsewhere."""
+    """Index of the kind of question at tokens that predict the answer (a word's end too), -1 elsewhere."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
     number: Int[Tensor, "batch packed"]
@@ -168,7 +168,7 @@ def _named(words: list[str]) -> list[int]:
 
 
 def _advice(question: Question, named: list[int], last: int) -> list[tuple[int, int]]:
-    """(token, thing): a word looks at what it names; the end of a question, and each letter, at what is said."""
+    """(token, thing): a word looks at what it names; the end of a question, or a letter, at what is said."""
     if question.kind == WORD:
         word, letters = question.evidence[0], question.answer.split()
         every = [(named[0], word * LONGEST + i) for i in range(len(letters))]

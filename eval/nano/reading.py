@@ -1,5 +1,6 @@
 """Pictures to read: several small words of drawn letters, and the question how one of them is spelled."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,3 +89,16 @@ def draw(page: Page, rng: np.random.Generator) -> Image.Image:
 def question(word: Word) -> tuple[str, str]:
     """What is asked about a word, and the only right answer."""
     return f"how is the {word.color} word spelled ?", " ".join(word.letters)
+
+
+def kind(word: Word) -> str:
+    """Words are told apart by their length."""
+    return f"{len(word.letters)} letters"
+
+
+def chance(kind: str) -> float:
+    """Accuracy of a guess that knows the length of the word: one over how many there are."""
+    n = int(kind.split()[0])
+    more, fewer = (n + 1) // 2, n // 2
+    first = math.perm(len(VOWELS), more) * math.perm(len(CONSONANTS), fewer)
+    return 1 / (first + math.perm(len(CONSONANTS), more) * math.perm(len(VOWELS), fewer))

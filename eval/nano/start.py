@@ -1,4 +1,4 @@
-"""Where training starts from: nano-llava from nothing, nano-qwen from nano-llava where the parts are alike."""
+"""Where training starts from: nano-llava from nothing, nano-qwen from nano-llava as far as parts agree."""
 
 import math
 from dataclasses import replace
@@ -17,7 +17,7 @@ from arr_coc.eval.nano.lessons import Lessons
 from arr_coc.eval.nano.scene import CELLS
 
 COMMON = 0.3
-"""Length of what all words have in common, for attention by place; what differs is for attention by content."""
+"""Of what all words have in common: for attention by place. What differs is for attention by content."""
 
 
 def start(nano: Nano) -> None:

@@ -1,4 +1,4 @@
-"""Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (resumes where it stopped).
+"""Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (goes on if stopped).
 
 Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
 ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
