@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.nano import MODELS
+from arr_coc.eval.nano.design import DESIGNS
 from arr_coc.family import FAMILIES
 
 _HOLDS = "the folder must hold config.json, processor files and safetensors weights"
@@ -68,7 +69,7 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     try:
         config = AutoConfig.from_pretrained(source, **safe)
         FAMILIES[config.model_type]  # before any weights are fetched
-        processor = AutoProcessor.from_pretrained(source, **safe)
+        processor = _processor(name, source, safe)
         model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=getattr(torch, dtype), use_safetensors=True, **spread, **safe
         )
@@ -88,6 +89,16 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     return Loaded(model.eval() if place is None else model.eval().to(place), processor)
+
+
+def _processor(name: str, source: str, safe: dict[str, bool]) -> Any:
+    try:
+        return AutoProcessor.from_pretrained(source, **safe)
+    except ImportError:
+        # Before transformers 5.23 some ask for torchvision when they are read, but not when they are made.
+        if name not in DESIGNS:
+            raise
+        return DESIGNS[name].processor()
 
 
 def _device(name: str) -> torch.device:

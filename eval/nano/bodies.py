@@ -1,7 +1,7 @@
 """How each model sees pictures and reads tokens, for training: one class a model."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -26,22 +26,28 @@ class Seen:
     """DeepStack: added to the tokens behind the first decoder layers."""
 
 
+@runtime_checkable
 class Body(Protocol):
     """What training has to know of a model's insides."""
 
-    width: int
-    """Of `Seen.states`."""
+    @property
+    def width(self) -> int:
+        """Of `Seen.states`."""
+        ...
 
     def build(self) -> Any:
         """The random model."""
+        ...
 
     def see(self, vlm: Any, pixels: Float[Tensor, "batch 3 height width"]) -> Seen:
         """Through tower and projector."""
+        ...
 
     def positions(
         self, grid: Grid, chosen: Int[Tensor, "batch kept"], place: Int[Tensor, "batch packed"]
     ) -> Int[Tensor, "*axes batch seq"]:
         """Of the prefix, the chosen visual tokens, and packed questions that all come right behind them."""
+        ...
 
 
 @dataclass(frozen=True)

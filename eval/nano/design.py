@@ -43,7 +43,7 @@ class Design:
     pages: float = 0.0
     """Share of training that is reading."""
     confined: bool = False
-    """Whether a thing's centre is shared only among tokens that the thing owns: large tokens lie on others'."""
+    """Whether a centre is shared only among tokens that its thing owns: large tokens are often others'."""
 
     @property
     def words(self) -> dict[str, Int[Tensor, " words"]]:

@@ -14,7 +14,7 @@ from arr_coc.eval.nano.dataset import SPLITS, Lesson, lesson, page_lesson
 from arr_coc.eval.nano.design import Design
 from arr_coc.eval.nano.labels import Said, attributes, describe, describe_page
 from arr_coc.eval.nano.questions import COUNTS, KINDS, Question
-from arr_coc.eval.nano.reading import LONGEST
+from arr_coc.eval.nano.reading import LETTERS, LONGEST
 from arr_coc.eval.nano.scene import COLORS, PLACES, SHAPES
 
 WORD = "word"
@@ -43,7 +43,7 @@ class Batch:
     target: Int[Tensor, "batch packed"]
     """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
     kind: Int[Tensor, "batch packed"]
-    """Index of the kind of question at tokens that predict the answer (a word's end too), -1 elsewhere."""
+    """Index of the kind of question at tokens that predict the answer (of letters, the end too), -1 elsewhere."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
     number: Int[Tensor, "batch packed"]
@@ -135,7 +135,8 @@ class Lessons(Dataset[Batch]):
             place += range(n)
             target += [-100] * last + [self.design.ids[word] for word in (*answer, EOS)]
             index = ALL_KINDS.index(question.kind)
-            kind += [-1] * last + [index] * len(answer) + [index if question.kind == WORD else -1]
+            open_end = "next" in self.design.groups and answer[-1] in LETTERS  # another letter might follow
+            kind += [-1] * last + [index] * len(answer) + [index if open_end else -1]
             advice = torch.zeros(n, len(said.owner), dtype=torch.bool)
             at_names = _named(asked[:-1])
             counted = question.kind == "count"
