@@ -57,14 +57,14 @@ def describe_page(design: Design, page: Page, grid: Grid) -> Said:
     for w, word in enumerate(page.words):
         for i, letter in enumerate(word.letters):
             rows, columns = _covers(word.y, grid[0]), _covers(word.x + i * PITCH, grid[1])
-            here = np.ix_(rows, columns)
+            here = rows[:, None] & columns
             owner[here] = w * LONGEST + i
             following = f"<then {word.letters[i + 1]}>" if i + 1 < len(word.letters) else LAST
             says = {"color": word.color, "character": letter, "next": following}
             for group, said_word in says.items():
-                said[(*here, names.index(group))] = design.groups[group].index(said_word)
-            said[(*here, names.index("first"))] = 0 if i == 0 else -1
-            said[(*here, names.index("ground"))] = -1
+                said[here, names.index(group)] = design.groups[group].index(said_word)
+            said[here, names.index("first")] = 0 if i == 0 else -1
+            said[here, names.index("ground")] = -1
     return _said(said, np.zeros(grid, np.float32), owner)
 
 

@@ -43,7 +43,7 @@ class Batch:
     target: Int[Tensor, "batch packed"]
     """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
     kind: Int[Tensor, "batch packed"]
-    """Index of the kind of question at tokens that predict the answer (of letters, the end too), -1 elsewhere."""
+    """Index of the kind of question at tokens that predict the answer (letters: also its end), -1 else."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
     number: Int[Tensor, "batch packed"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.nano.build import N_VISUAL
@@ -119,7 +119,7 @@ def _sharpness(nano: Nano) -> None:
     tokens = ideal(nano, batch)
     everything = torch.arange(tokens.shape[1]).expand(len(tokens), -1)
 
-    def measured(norm: nn.Module, given: tuple[Tensor, ...]) -> None:
+    def measured(norm: Any, given: tuple[Tensor, ...]) -> None:
         norm.weight.fill_(given[0].square().mean(-1).sqrt().mean())
 
     layers = nano.vlm.model.language_model.layers
