@@ -60,7 +60,7 @@ STAGES = {
         joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
 }
-STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1000, "rehearsal": 300, "joint": 150}}
+STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1000, "joint": 200}}
 """Where they are not those above: nano-qwen begins with what nano-llava has learned."""
 
 
