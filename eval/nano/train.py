@@ -1,8 +1,8 @@
 """Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (goes on if stopped).
 
-Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
+Four stages, one of them twice. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
 ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard (`again`: to count). `joint`: all together, on
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
 used in bfloat16; matrices are trained with Muon, the rest with AdamW.
@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,15 +60,26 @@ STAGES = {
     "joint": Stage(
         joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
-}
-STEPS = {"nano-qwen": {"tower": 2000, "decoder": 1000, "joint": 200}}
-"""Where they are not those above: nano-qwen begins with what nano-llava has learned."""
+    "again": Stage(
+        rehearsal, steps=600, batch=16, questions=20, rate=1e-3, eager=True, after=("rehearsal",),
+        often=("count",),
+    ),
+}  # fmt: skip
+"""In the order of their seeds."""
 
 
 def stages(model: str) -> dict[str, Stage]:
-    """The stages of a model, in order."""
-    steps = STEPS.get(model, {})
-    return {name: replace(stage, steps=steps.get(name, stage.steps)) for name, stage in STAGES.items()}
+    """The stages of a model, in order. nano-qwen begins with what nano-llava has learned, and must count anew."""
+    if model == "nano-llava":
+        return {name: stage for name, stage in STAGES.items() if name != "again"}
+    changes: dict[str, dict[str, Any]] = {
+        "tower": {"steps": 2000},
+        "decoder": {"steps": 1000},
+        "rehearsal": {},
+        "again": {},
+        "joint": {"steps": 200, "after": ("tower", "again")},
+    }
+    return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
 
 def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
@@ -183,8 +195,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     out = args.out or Path("runs") / args.model
     out.mkdir(parents=True, exist_ok=True)
-    for name in STAGES if args.stage == "all" else [args.stage]:
-        if name in STAGES:
+    known = stages(args.model)
+    if args.stage not in (*known, "all", "export"):
+        parser.error(f"{args.model} has no stage {args.stage}: its stages are {', '.join(known)}")
+    for name in known if args.stage == "all" else [args.stage]:
+        if name in known:
             train(args.model, name, out, args.seed, args.threads)
     if args.stage in ("all", "export"):
         export(DESIGNS[args.model], out)
