@@ -1,8 +1,9 @@
 """Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (goes on if stopped).
 
-Four stages, one of them twice. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
+Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
 ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard (`again`: to count). `joint`: all together, on
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard; for nano-qwen there is a
+second one, `again`, most of all to count. `joint`: all together, on
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
 used in bfloat16; matrices are trained with Muon, the rest with AdamW.
@@ -69,7 +70,7 @@ STAGES = {
 
 
 def stages(model: str) -> dict[str, Stage]:
-    """The stages of a model, in order. nano-qwen begins with what nano-llava has learned, and must count anew."""
+    """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
     if model == "nano-llava":
         return {name: stage for name, stage in STAGES.items() if name != "again"}
     changes: dict[str, dict[str, Any]] = {
