@@ -33,7 +33,7 @@ class Design:
     """Pixels along a side of a visual token, in a picture as the processor gives it."""
     sides: tuple[int, ...]
     """Visual tokens along a side of the pictures in training, the usual first: half of them, if there are
-    others; of those, small ones more often."""
+    others."""
     plane: tuple[str, ...] = ()
     """Groups that the DeepStack plane says once more."""
     longest: int = 4

@@ -69,6 +69,8 @@ class Lessons(Dataset[Batch]):
     """Kinds of question that are asked more often than others."""
     seen: bool = True
     """Whether pictures are drawn."""
+    slope: float = -3.0
+    """Pictures of s visual tokens a side, of those that are not of the usual size, come as often as s^slope."""
 
     def __len__(self) -> int:
         return self.steps
@@ -104,7 +106,7 @@ class Lessons(Dataset[Batch]):
         if rng.random() < self.design.pages:
             rows, columns = rng.integers(10, 27, 2).tolist()
             return (rows, columns), True
-        often = np.array(others, float) ** -3
+        often = np.array(others, float) ** self.slope
         side = usual if rng.random() < 0.5 else int(rng.choice(others, p=often / often.sum()))
         return (side, side), False
 

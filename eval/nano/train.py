@@ -47,6 +47,8 @@ class Stage:
     """Stages whose eyes or language model it goes on from."""
     often: tuple[str, ...] = ()
     """Kinds of question that are asked more often than others."""
+    slope: float = -3.0
+    """The lower, the fewer large pictures, if there are several sizes."""
 
 
 MUON = 5.0
@@ -78,7 +80,7 @@ def stages(model: str) -> dict[str, Stage]:
         "decoder": {"steps": 1000},
         "rehearsal": {},
         "again": {},
-        "joint": {"steps": 200, "after": ("tower", "again")},
+        "joint": {"steps": 200, "after": ("tower", "again"), "slope": -1.5},
     }
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
@@ -106,7 +108,7 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     used: list[Tensor] = list(work.parameters())
     lessons = Lessons(
         design, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
-        seen=not stage.eager,
+        seen=not stage.eager, slope=stage.slope,
     )  # fmt: skip
     batches = DataLoader(
         Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
