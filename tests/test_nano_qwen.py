@@ -50,27 +50,28 @@ def test_it_begins_by_seeing_patches_as_nano_llava_does_but_for_a_gain_per_chann
 
 @pytest.mark.parametrize("task", ["scene_sizes", "scene_reading"])
 def test_pictures_of_several_sizes_are_answered_together_as_alone_and_mostly_right(task: str) -> None:
-    every = list(open_task(task).items("validation", 48))[:: 4 if task == "scene_sizes" else 6]
+    every = list(open_task(task).items("validation", 48))[::9]  # six sizes, six kinds
 
     together = asked(task, every)
 
-    assert len({item.image.size for item in every}) >= 6
+    assert len({item.image.size for item in every}) == len(every) == 6
     assert together == [asked(task, [item])[0] for item in every]
     right = [open_task(task).score(text, item.gold) for text, item in zip(together, every, strict=True)]
     assert sum(right) >= 0.6 * len(right)
 
 
-def test_its_deepstack_plane_is_read() -> None:
+@torch.no_grad()
+def test_its_deepstack_plane_is_not_zero_and_reaches_the_answer() -> None:
     (item,) = open_task("scene_reading").items("validation", 1)
-    merger = shipped().model.model.visual.deepstack_merger_list[0]
-    before = asked("scene_reading", [item])
+    inputs = prompt(shipped(), [item.pictures], [item.question]).inputs
+    model = shipped().model
+    before = model(**inputs).logits[0, -1]
 
-    hook = merger.register_forward_hook(lambda module, given, out: torch.zeros_like(out))
-    without = asked("scene_reading", [item])
+    hook = model.model.visual.deepstack_merger_list[0].register_forward_hook(lambda *args: 0 * args[2])
+    without = model(**inputs).logits[0, -1]
     hook.remove()
 
-    assert before == [item.gold]
-    assert without != before
+    assert (without - before).abs().max() > 0.01
 
 
 def test_the_shipped_folders_are_small_and_hold_no_code() -> None:

@@ -70,7 +70,7 @@ class Lessons(Dataset[Batch]):
     seen: bool = True
     """Whether pictures are drawn."""
     slope: float = -3.0
-    """Pictures of s visual tokens a side, of those that are not of the usual size, come as often as s^slope."""
+    """Pictures of s visual tokens a side, of those not of the usual size, come as often as s^slope."""
 
     def __len__(self) -> int:
         return self.steps
