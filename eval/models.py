@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.eval.nano import MODELS
+from arr_coc.eval.nano.design import DESIGNS
 from arr_coc.family import FAMILIES, REFUSED
 from arr_coc.need import Need, load_need
 from arr_coc.parts import parts_of
@@ -75,7 +76,7 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     try:
         config = AutoConfig.from_pretrained(source, **safe)
         _check_parts(config)  # before any weights are fetched
-        processor = AutoProcessor.from_pretrained(source, **safe)
+        processor = _processor(name, source, safe)
         model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=getattr(torch, dtype), use_safetensors=True, **spread, **safe
         )
@@ -115,6 +116,16 @@ def _check_parts(config: Any) -> None:
             f"choose another one. Known: {', '.join(FAMILIES)}"
         ) from error
     parts_of(bare)
+
+
+def _processor(name: str, source: str, safe: dict[str, bool]) -> Any:
+    try:
+        return AutoProcessor.from_pretrained(source, **safe)
+    except ImportError:
+        # Before transformers 5.23 some ask for torchvision when they are read, but not when they are made.
+        if name not in DESIGNS:
+            raise
+        return DESIGNS[name].processor()
 
 
 def _device(name: str) -> torch.device:

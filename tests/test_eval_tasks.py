@@ -73,6 +73,8 @@ def test_the_tasks_are_those_that_papers_on_pruning_report() -> None:
         "videomme",
         "mvbench",
         "scene_vqa",
+        "scene_sizes",
+        "scene_reading",
     }
 
 

@@ -1,5 +1,6 @@
-"""Training nano-llava: a packed question is read as one alone, and a stopped stage goes on."""
+"""Training the nano models: a packed question is read as one alone, and a stopped stage goes on."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,16 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
-from arr_coc.eval.nano.build import N_VISUAL
-from arr_coc.eval.nano.curriculum import REACH, gap, ideal, loudness, stand_for, tower
-from arr_coc.eval.nano.learner import Losses, Nano
-from arr_coc.eval.nano.lessons import IDS, PREFIX, Batch, Lessons
+from arr_coc.eval.nano.bodies import PREFIX
+from arr_coc.eval.nano.curriculum import REACH, gap, ideal, ideal_planes, loudness, stand_for, tower
+from arr_coc.eval.nano.design import DESIGNS, LLAVA, QWEN, Design
+from arr_coc.eval.nano.learner import Losses, Nano, Seen
+from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.start import start
 from arr_coc.eval.nano.train import Stage
+
+PAGES = replace(QWEN, pages=1.0)
+SHOWN = pytest.mark.parametrize("design", [LLAVA, QWEN, PAGES], ids=[*DESIGNS, "pages"])
 
 
 def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
@@ -30,7 +36,7 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
         (tmp_path / name).mkdir()
         for _ in range(2):
             try:
-                train.train("tower", tmp_path / name, seed=0, threads=1, every=2)
+                train.train("nano-llava", "tower", tmp_path / name, seed=0, threads=1, every=2)
             except KeyboardInterrupt:
                 continue
 
@@ -46,16 +52,31 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
 @torch.no_grad()
 def test_ideal_tokens_of_things_are_of_one_length_but_for_what_counts() -> None:
     torch.manual_seed(0)
-    nano = Nano()
-    batch = Lessons(seed=0, stage=0, steps=1, batch=2, questions=0)[0]
+    nano = Nano(LLAVA)
+    start(nano)
+    batch = Lessons(LLAVA, seed=0, stage=0, steps=1, batch=2, questions=0)[0]
 
     tokens = ideal(nano, batch)
     quiet = (batch.patches[..., 0] >= 0) & (loudness(batch.share) == 0)
     length = tokens[quiet].norm(dim=-1)
 
     assert (length.max() - length.min()) < 1e-3 * length.mean()
-    assert gap(nano, tokens, batch) < 1e-9
-    assert gap(nano, torch.zeros_like(tokens), batch).item() == pytest.approx(2.0, rel=1e-5)
+
+
+@SHOWN
+@torch.no_grad()
+def test_the_gap_is_none_at_the_ideal_and_one_for_each_kind_of_token_that_says_nothing(
+    design: Design,
+) -> None:
+    torch.manual_seed(0)
+    nano = Nano(design)
+    batch = Lessons(design, seed=0, stage=0, steps=1, batch=2, questions=0)[0]
+    tokens, planes = ideal(nano, batch), ideal_planes(nano, batch)
+
+    nothing = Seen(tokens, torch.zeros_like(tokens), tuple(map(torch.zeros_like, planes)))
+
+    assert gap(nano, Seen(tokens, tokens, planes), batch) < 1e-9
+    assert gap(nano, nothing, batch).item() == pytest.approx(2.0 + len(planes), rel=1e-5)
 
 
 def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share() -> None:
@@ -65,28 +86,58 @@ def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share
 
 
 def test_the_tokens_that_were_chosen_stand_for_all_of_them() -> None:
-    batch = Lessons(seed=0, stage=2, steps=1, batch=3, questions=2)[0]
-    urge = torch.rand(3, N_VISUAL, generator=torch.Generator().manual_seed(0)) + 2.0 * (batch.share > 0.01)
+    batch = Lessons(LLAVA, seed=0, stage=2, steps=1, batch=3, questions=2)[0]
+    n = batch.share.shape[1]
+    urge = torch.rand(3, n, generator=torch.Generator().manual_seed(0)) + 2.0 * (batch.share > 0.01)
     chosen = urge.topk(400, 1).indices.sort(1).values
 
     weight = stand_for(batch, chosen).exp()
 
     assert (weight >= 1 - 1e-6).all()
-    assert_close(weight.sum(1), torch.full((3,), float(N_VISUAL)))
+    assert_close(weight.sum(1), torch.full((3,), float(n)))
 
 
+@SHOWN
 @torch.no_grad()
-def test_a_packed_question_is_read_as_the_shipped_model_reads_it_alone() -> None:
+def test_a_packed_question_is_read_as_the_shipped_model_reads_it_alone(design: Design) -> None:
     torch.manual_seed(0)
-    nano = Nano().eval()
-    batch = Lessons(seed=0, stage=2, steps=1, batch=1, questions=5)[0]
-    visual = nano.vlm.model.multi_modal_projector(nano.look(batch))
-    everything = torch.arange(N_VISUAL).expand(1, -1)
-    packed, _ = nano.read(visual, everything, batch, attend=False)
+    nano = Nano(design).eval()
+    batch = Lessons(design, seed=0, stage=2, steps=4, batch=1, questions=5)[3]
+    seen = nano.look(batch)
+    n = seen.tokens.shape[1]
+    packed, _ = nano.read(seen.tokens[:1], tuple(p[:1] for p in seen.planes), torch.arange(n)[None],
+                          first(batch), attend=False)  # fmt: skip
+    pictures = design.processor().image_processor
+    ids = design.ids
 
-    for question in (1, 4):
+    for question in (1, 3):
         mine = batch.block[0] == question
-        start = [IDS["<bos>"], IDS["user:"], *[IDS["<image>"]] * N_VISUAL]
-        ids = torch.cat([torch.tensor(start), batch.ids[0, mine]])[None]
-        alone = nano.vlm.model(input_ids=ids, pixel_values=batch.pixels).last_hidden_state
-        assert_close(packed[0, mine], alone[0, PREFIX + N_VISUAL :], atol=1e-4, rtol=1e-4)
+        row = torch.tensor([ids["<bos>"], ids["user:"], *[ids["<image>"]] * n])
+        row = torch.cat([row, batch.ids[0, mine]])[None]
+        given = {"pixel_values": batch.pixels[:1]}
+        if design is not LLAVA:
+            image = (batch.pixels[0] * 0.15 + torch.tensor([0.37, 0.34, 0.36])[:, None, None]) * 255
+            given = dict(
+                pictures([image.round().byte()], return_tensors="pt", input_data_format="channels_first")
+            )
+            given["mm_token_type_ids"] = (row == ids["<image>"]).long()
+        alone = nano.vlm.model(input_ids=row, **given).last_hidden_state
+        assert_close(packed[0, mine], alone[0, PREFIX + n :], atol=3e-4, rtol=1e-4)
+
+
+def first(batch: Batch) -> Batch:
+    """A batch of its first picture."""
+    parts = (
+        "patches",
+        "share",
+        "ids",
+        "block",
+        "place",
+        "target",
+        "kind",
+        "named",
+        "number",
+        "thing",
+        "look",
+    )
+    return replace(batch, **{name: getattr(batch, name)[:1] for name in parts})

@@ -12,6 +12,7 @@ from transformers import (
 )
 
 from arr_coc.eval.nano.questions import COUNTS, YES_NO
+from arr_coc.eval.nano.reading import LETTERS
 from arr_coc.eval.nano.scene import CHARACTERS, COLORS, PATCH, PLACES, SHAPES, SIDE, SIZES
 
 PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, BLANK = (
@@ -25,6 +26,9 @@ PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, BLANK = (
     "<blank>",
 )
 """The last three are said only by patches, in training: "a thing's centre", "no thing", "nothing written"."""
+FIRST, LAST = "<first>", "<last>"
+NEXT = (*(f"<then {letter}>" for letter in LETTERS), LAST)
+"""As the last three, of a letter in a word: it is the first one, this one comes next, none does."""
 N_VISUAL = (SIDE // PATCH) ** 2
 MEAN, STD = (0.37, 0.34, 0.36), (0.15, 0.15, 0.15)
 CHAT = (
@@ -36,8 +40,11 @@ CHAT = (
 )
 
 
-def vocabulary() -> dict[str, int]:
-    """Word -> id. One word is one token, so that an answer is one token."""
+def vocabulary(reading: bool = False) -> dict[str, int]:
+    """Word -> id. One word is one token, so that an answer is one token; what is read is spelled.
+
+    With `reading`, behind the others, what reading needs: more letters, which letter comes next.
+    """
     words = [PAD, BOS, EOS, UNK, IMAGE, CENTRE, GROUND, BLANK, "user:", "assistant:", "?"]
     words += [
         *COLORS,
@@ -67,12 +74,14 @@ def vocabulary() -> dict[str, int]:
         "on",
     ]
     words += ["left", "right", "of", "above", "below", "bigger", "smaller", "than"]
+    if reading:
+        words += ["<video>", "<vision_start>", "<vision_end>", "word", "spelled", *LETTERS, FIRST, *NEXT]
     return {word: i for i, word in enumerate(dict.fromkeys(words))}
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def tokenizer(reading: bool = False) -> PreTrainedTokenizerFast:
     """Lower case, split at white space and before question marks; unknown words become <unk>."""
-    backend = Tokenizer(models.WordLevel(vocabulary(), unk_token=UNK))
+    backend = Tokenizer(models.WordLevel(vocabulary(reading), unk_token=UNK))
     backend.normalizer = normalizers.Sequence([normalizers.Lowercase(), normalizers.Replace("?", " ? ")])
     backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

@@ -1,12 +1,13 @@
-"""What nano-llava learns from: the losses of the four stages."""
+"""What the models learn from: the losses of the four stages."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from arr_coc.eval.nano.build import CENTRE, N_VISUAL
+from arr_coc.eval.nano.bodies import PREFIX, Seen
+from arr_coc.eval.nano.build import CENTRE
 from arr_coc.eval.nano.learner import Losses, Nano
-from arr_coc.eval.nano.lessons import GROUPS, IDS, PREFIX, WORDS, Batch
+from arr_coc.eval.nano.lessons import Batch
 
 SINK = 6
 """Things that the first token weighs as much as, for the head that counts: it sees n of n + 6."""
@@ -17,12 +18,16 @@ REACH = 6.0
 def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
     """Every patch says its words: through linear heads, and as a projected token like the ideal one."""
     seen = nano.look(batch)
-    *said, counts = nano.heads(seen).split([*(len(words) for words in GROUPS.values()), 1], -1)
-    logits = dict(zip(GROUPS, said, strict=True))
+    groups = nano.design.groups
+    *said, counts = nano.heads(seen.states).split([*(len(words) for words in groups.values()), 1], -1)
+    logits = dict(zip(groups, said, strict=True))
     thing = batch.patches[..., 0] >= 0
     losses, right = {}, {}
-    for i, group in enumerate(("color", "shape", "size", "character")):
-        guess, truth = logits[group][thing].float(), batch.patches[thing][:, i]
+    for i, group in enumerate(groups):
+        here = thing & (batch.patches[..., i] >= 0)
+        if len(groups[group]) == 1 or group == "cell" or not here.any():
+            continue
+        guess, truth = logits[group][here].float(), batch.patches[here][:, i]
         losses[group] = functional.cross_entropy(guess, truth)
         right[f"{group}?"] = (guess.argmax(-1) == truth).float().mean()
     losses["ground"] = functional.binary_cross_entropy_with_logits(
@@ -31,7 +36,7 @@ def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
     losses["centre"] = functional.binary_cross_entropy_with_logits(
         counts[..., 0].float(), loudness(batch.share)
     )
-    losses["gap"] = gap(nano, nano.vlm.model.multi_modal_projector(seen), batch)
+    losses["gap"] = gap(nano, seen, batch)
     return {"loss": sum(losses.values()) + 2.0 * losses["gap"], **losses, **right}
 
 
@@ -42,19 +47,35 @@ def loudness(share: Tensor) -> Tensor:
 
 def ideal(nano: Nano, batch: Batch) -> Tensor:
     """Visual tokens as they should be: the sum of the embeddings of what the patch says."""
-    patches = batch.patches
-    tokens = loudness(batch.share)[..., None].to(nano.table.dtype) * nano.table[IDS[CENTRE]]
-    for i, words in enumerate(WORDS.values()):
-        tokens = tokens + nano.words(words[patches[..., i].clamp(min=0)]) * (patches[..., i] >= 0)[..., None]
-    return tokens
+    centre = loudness(batch.share)[..., None].to(nano.table.dtype) * nano.table[nano.design.ids[CENTRE]]
+    return centre + _sum(nano, batch, tuple(nano.design.groups))
 
 
-def gap(nano: Nano, visual: Tensor, batch: Batch) -> Tensor:
+def ideal_planes(nano: Nano, batch: Batch) -> tuple[Tensor, ...]:
+    """DeepStack's plane as it should be: the fine print once more."""
+    return (_sum(nano, batch, nano.design.plane),) if nano.design.plane else ()
+
+
+def _sum(nano: Nano, batch: Batch, groups: tuple[str, ...]) -> Tensor:
+    """Of the embeddings of what the visual tokens say in some groups."""
+    total = torch.zeros(*batch.share.shape, nano.table.shape[1], dtype=nano.table.dtype)
+    for said, (group, words) in zip(batch.patches.unbind(-1), nano.group_words.items(), strict=True):
+        if group in groups:
+            total = total + nano.words(words[said.clamp(min=0)]) * (said >= 0)[..., None]
+    return total
+
+
+def gap(nano: Nano, seen: Seen, batch: Batch) -> Tensor:
     """Energy of what visual tokens miss of the ideal ones, over that of those; of things and of ground."""
     goal = ideal(nano, batch).detach().float()
-    missed, energy = (visual.float() - goal).square().sum(-1), goal.square().sum(-1)
+    missed, energy = (seen.tokens.float() - goal).square().sum(-1), goal.square().sum(-1)
     thing = batch.patches[..., 0] >= 0
-    return missed[thing].mean() / energy[thing].mean() + missed[~thing].mean() / energy[~thing].mean()
+    total = missed[thing].mean() / energy[thing].mean() + missed[~thing].mean() / energy[~thing].mean()
+    for plane, ideal_plane in zip(seen.planes, ideal_planes(nano, batch), strict=True):
+        fine = ideal_plane.detach().float()
+        missed, energy = (plane.float() - fine).square().sum(-1), fine.square().sum(-1)
+        total = total + (missed[thing].mean() + missed[~thing].mean()) / energy[thing].mean()
+    return total
 
 
 def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool = False) -> Losses:
@@ -66,12 +87,16 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool
     names several their number. With `weigh`, tokens stand for those like them that were left out.
     """
     thing = batch.patches[..., 0] >= 0
-    urge = torch.rand(thing.shape) + 2.0 * (batch.share > 0.01) + 0.7 * thing
+    counts = (batch.share > 0.01) | (batch.patches[..., 6:] >= 0).any(-1)
+    urge = torch.rand(thing.shape) + 2.0 * counts + 0.7 * thing
+    k = min(k, urge.shape[1])
     chosen = urge.topk(k, 1).indices.sort(1).values
-    visual = ideal(nano, batch).gather(1, chosen[..., None].expand(-1, -1, nano.heads.in_features))
-    visual = visual + 0.05 * visual.detach().std() * torch.randn_like(visual)
+    every = chosen[..., None].expand(-1, -1, nano.table.shape[1])
+    visual, *planes = (x.gather(1, every) for x in (ideal(nano, batch), *ideal_planes(nano, batch)))
+    noise = 0.05 * visual.detach().std()
+    visual, *planes = (x + noise * torch.randn_like(x) for x in (visual, *planes))
     bias = stand_for(batch, chosen) if weigh else None
-    hidden, attentions = nano.read(visual, chosen, batch, attend=True, bias=bias)
+    hidden, attentions = nano.read(visual, tuple(planes), chosen, batch, attend=True, bias=bias)
     assert attentions is not None
     losses = nano.answer_losses(hidden, batch)
     look = batch.look.gather(2, chosen[:, None].expand(-1, batch.look.shape[1], -1))
@@ -120,10 +145,10 @@ def _surprise(mass: Tensor) -> Tensor:
 
 def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
     """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less."""
-    visual = nano.vlm.model.multi_modal_projector(nano.look(batch))
-    everything = torch.arange(N_VISUAL).expand(len(visual), -1)
-    hidden, _ = nano.read(visual, everything, batch, attend=False)
+    seen = nano.look(batch)
+    everything = torch.arange(seen.tokens.shape[1]).expand(len(seen.tokens), -1)
+    hidden, _ = nano.read(seen.tokens, seen.planes, everything, batch, attend=False)
     losses = nano.answer_losses(hidden, batch)
-    losses |= {"thing": nano.thing_loss(hidden, batch), "gap": gap(nano, visual, batch)}
+    losses |= {"thing": nano.thing_loss(hidden, batch), "gap": gap(nano, seen, batch)}
     teach = max(0.2, 1 - progress / 0.5)
     return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"], **losses}

@@ -1,18 +1,24 @@
 """SceneVQA as items: one picture, one question, one answer; unlimited, and split by ranges of seeds."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from PIL import Image
 
+from arr_coc.eval.nano import reading
 from arr_coc.eval.nano.drawn import Drawn
 from arr_coc.eval.nano.questions import KINDS, Question, ask, wish
+from arr_coc.eval.nano.reading import Page
 from arr_coc.eval.nano.scene import SIDE, Thing, arrange, draw
 
 SPLITS = {"train": 1, "validation": 2, "test": 3}
 """First word of every seed, so that no item is in two splits."""
+SIZES = (160, 192, 256, 320, 384, 512)
+"""Pixels along a side of the items of several sizes."""
+PAGES = 1
+"""Last word of the seed of a page."""
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,44 @@ def item(split: str, index: int) -> SceneItem:
 
     Raises ValueError for an unknown split or a negative index.
     """
-    if split not in SPLITS:
-        raise ValueError(f"no split called {split!r}; known: {', '.join(SPLITS)}")
-    if index < 0:
-        raise ValueError(f"items are numbered from 0, got {index}")
-    rng = np.random.default_rng((SPLITS[split], index))
+    rng = _generator(split, index)
     things, question = _compose(rng, list(KINDS)[index % len(KINDS)])
     image = Drawn((SIDE, SIDE), partial(draw, things, rng))
     return SceneItem(f"{split}-{index:06d}", image, question.text, question.answer, question.kind)
 
 
-def items(split: str, start: int = 0) -> Iterator[SceneItem]:
+def sized_item(split: str, index: int) -> SceneItem:
+    """The same item at one of six sizes. Sizes take turns, each with all kinds. Raises as `item` does."""
+    one = item(split, index)
+    side = SIZES[index // len(KINDS) % len(SIZES)]
+    return replace(one, image=Drawn((side, side), lambda: one.image.resize((side, side))))
+
+
+def page_item(split: str, index: int) -> SceneItem:
+    """Page number `index` of a split, and a word to be spelled; its kind is its length.
+
+    Raises as `item` does.
+    """
+    rng = _generator(split, index, PAGES)
+    page = reading.compose(rng)
+    word = page.words[rng.integers(len(page.words))]
+    question, answer = reading.question(word)
+    image = Drawn((page.width, page.height), partial(reading.draw, page, rng))
+    return SceneItem(f"{split}-{index:06d}", image, question, answer, reading.kind(word))
+
+
+def _generator(split: str, index: int, *more: int) -> np.random.Generator:
+    if split not in SPLITS:
+        raise ValueError(f"no split called {split!r}; known: {', '.join(SPLITS)}")
+    if index < 0:
+        raise ValueError(f"items are numbered from 0, got {index}")
+    return np.random.default_rng((SPLITS[split], index, *more))
+
+
+def items(split: str, start: int = 0, make: Callable[[str, int], SceneItem] = item) -> Iterator[SceneItem]:
     """Items of a split from number `start` on, without end; drawn as they are asked for."""
     while True:
-        yield item(split, start)
+        yield make(split, start)
         start += 1
 
 
@@ -66,6 +96,8 @@ class Lesson:
     things: list[Thing]
     questions: list[Question]
     image: Image.Image
+    page: Page | None = None
+    """What there is to read instead of things."""
 
 
 def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ()) -> Lesson:
@@ -77,7 +109,7 @@ def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ())
     rng = np.random.default_rng((SPLITS["train"], *seed))
     if n_questions == 0:
         things = arrange(rng, int(rng.integers(12, 31)) if rng.random() < 0.5 else None)
-        return Lesson(things, [], draw(things, rng))
+        return Lesson(things, [], Drawn((SIDE, SIDE), partial(draw, things, rng)))
 
     def kind() -> str | None:
         return str(rng.choice(often)) if often and rng.random() < 0.5 else None
@@ -88,4 +120,16 @@ def lesson(seed: tuple[int, ...], n_questions: int, often: tuple[str, ...] = ())
         question = ask(things, *wish(rng, kind()), rng)
         if question is not None:
             questions.append(question)
-    return Lesson(things, questions, draw(things, rng))
+    return Lesson(things, questions, Drawn((SIDE, SIDE), partial(draw, things, rng)))
+
+
+def page_lesson(seed: tuple[int, ...], grid: tuple[int, int], n_questions: int) -> Lesson:
+    """A training page of that many rows and columns of tiles; up to so many of its words are asked for."""
+    rng = np.random.default_rng((SPLITS["train"], *seed))
+    page = reading.compose(rng, width=grid[1] * reading.TILE, height=grid[0] * reading.TILE)
+    questions = [
+        Question("word", *reading.question(word), evidence=(i,))
+        for i, word in enumerate(page.words[:n_questions])
+    ]
+    image = Drawn((page.width, page.height), partial(reading.draw, page, rng))
+    return Lesson([], questions, image, page)

@@ -1,4 +1,4 @@
-"""Batches for training nano-llava: many questions packed after one picture, and what every patch says."""
+"""Batches for training: many questions packed after one picture, and what every visual token says."""
 
 from dataclasses import dataclass
 
@@ -8,48 +8,32 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from arr_coc.eval.nano.build import BLANK, EOS, GROUND, MEAN, N_VISUAL, PAD, STD, vocabulary
-from arr_coc.eval.nano.dataset import Lesson, lesson
+from arr_coc.eval.nano.bodies import Grid
+from arr_coc.eval.nano.build import EOS, MEAN, PAD, STD
+from arr_coc.eval.nano.dataset import SPLITS, Lesson, lesson, page_lesson
+from arr_coc.eval.nano.design import Design
+from arr_coc.eval.nano.labels import Said, attributes, describe, describe_page
 from arr_coc.eval.nano.questions import COUNTS, KINDS, Question
-from arr_coc.eval.nano.scene import (
-    CELLS,
-    CHARACTERS,
-    COLORS,
-    PATCH,
-    PLACES,
-    SHAPES,
-    SIDE,
-    SIZES,
-    Thing,
-    owners,
-    shares,
-)
+from arr_coc.eval.nano.reading import LETTERS, LONGEST
+from arr_coc.eval.nano.scene import COLORS, PLACES, SHAPES
 
-IDS = vocabulary()
-GROUPS: dict[str, tuple[str, ...]] = {
-    "color": tuple(COLORS),
-    "shape": SHAPES,
-    "size": tuple(SIZES),
-    "character": (*CHARACTERS, BLANK),
-    "cell": PLACES,
-    "ground": (GROUND,),
-}
-"""What a patch can say, group by group; a visual token is taught to be the sum of its words' embeddings."""
-NUMBERS = torch.tensor([IDS[word] for word in COUNTS])
-WORDS = {group: torch.tensor([IDS[word] for word in words]) for group, words in GROUPS.items()}
-PREFIX = 2
-"""Tokens before the picture: beginning of sequence, `user:`."""
+WORD = "word"
+"""Kind of the questions of reading."""
+ALL_KINDS = (*KINDS, WORD)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Lessons as tensors."""
+    """Lessons as tensors; all pictures of a batch are of one size."""
 
     pixels: Float[Tensor, "batch 3 height width"]
+    """Empty where nobody looks."""
+    grid: Grid
+    """Rows and columns of visual tokens."""
     patches: Int[Tensor, "batch visual groups"]
-    """For every patch and group the index of the right word in the group, -1 for none."""
+    """For every visual token and group the index of the right word in the group, -1 for none."""
     share: Float[Tensor, "batch visual"]
-    """How much of a thing's centre falls to the patch: adds up to one for a thing."""
+    """How much of a thing's centre falls to the token: adds up to one for a thing."""
     ids: Int[Tensor, "batch packed"]
     """All questions and answers of a picture, one after another."""
     block: Int[Tensor, "batch packed"]
@@ -59,7 +43,7 @@ class Batch:
     target: Int[Tensor, "batch packed"]
     """The next token where it is to be learned (the answer, the end), -100 elsewhere."""
     kind: Int[Tensor, "batch packed"]
-    """Index of the kind of question at the token that predicts the answer, -1 elsewhere."""
+    """Index of the kind of question at tokens that predict the answer (letters: also its end), -1 else."""
     named: Bool[Tensor, "batch packed"]
     """Words that name something in the picture."""
     number: Int[Tensor, "batch packed"]
@@ -67,69 +51,73 @@ class Batch:
     thing: Int[Tensor, "batch packed groups"]
     """Of the others, what the one thing named is like: index of the right word in each group, -1 for none."""
     look: Bool[Tensor, "batch packed visual"]
-    """Patches that the token should look at (of a thing it names or asks for); all False: no advice."""
+    """Visual tokens to look at (of a thing that is named or asked for); all False: no advice."""
 
 
-def attributes(thing: Thing) -> list[int]:
-    """What a thing is like: index of the right word in each group, -1 for none."""
-    words = {"color": thing.color, "shape": thing.shape, "size": thing.size, "cell": PLACES[thing.cell]}
-    words["character"] = thing.character or BLANK
-    return [GROUPS[group].index(words[group]) if group in words else -1 for group in GROUPS]
-
-
-def describe(
-    truth: Lesson,
-) -> tuple[Int[Tensor, "visual groups"], Float[Tensor, " visual"], Int[Tensor, " visual"]]:
-    """What every patch says, group by group, its share of a centre, and the thing that owns it (-1: none)."""
-    owner = owners(truth.things)
-    side = SIDE // PATCH
-    said = np.full((side, side, len(GROUPS)), -1, np.int64)
-    rows, columns = np.mgrid[0:side, 0:side]
-    per_cell = side // CELLS
-    said[..., 4] = rows // per_cell * CELLS + columns // per_cell
-    said[..., 5] = 0
-    for i, thing in enumerate(truth.things):
-        mine = owner == i
-        said[mine] = attributes(thing)
-        said[mine, 4] = (rows // per_cell * CELLS + columns // per_cell)[mine]
-    share = shares(truth.things) * (owner >= 0)
-    return (
-        torch.from_numpy(said.reshape(N_VISUAL, -1)),
-        torch.from_numpy(share.reshape(-1)),
-        torch.from_numpy(owner.reshape(-1)),
-    )
-
-
+@dataclass(frozen=True)
 class Lessons(Dataset[Batch]):
     """Batch number i of a stage, the same one on every machine and after every restart."""
 
-    def __init__(
-        self, seed: int, stage: int, steps: int, batch: int, questions: int, often: tuple[str, ...] = ()
-    ) -> None:
-        self.seed, self.stage, self.steps, self.batch = seed, stage, steps, batch
-        self.questions, self.often = questions, often
+    design: Design
+    seed: int
+    stage: int
+    steps: int
+    batch: int
+    """Pictures of the usual size; of others as many as have about as many visual tokens together."""
+    questions: int
+    often: tuple[str, ...] = ()
+    """Kinds of question that are asked more often than others."""
+    seen: bool = True
+    """Whether pictures are drawn."""
+    slope: float = -3.0
+    """Pictures of s visual tokens a side, of those not of the usual size, come as often as s^slope."""
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, step: int) -> Batch:
-        truths = [
-            lesson((self.seed, self.stage, step, i), self.questions, self.often) for i in range(self.batch)
+        grid, reading = self._shown(step)
+        usual = self.design.sides[0] ** 2
+        seeds = [
+            (self.seed, self.stage, step, i) for i in range(max(1, self.batch * usual // (grid[0] * grid[1])))
         ]
-        pixels = torch.from_numpy(np.stack([np.asarray(truth.image) for truth in truths]))
-        pixels = (pixels.permute(0, 3, 1, 2) / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[
-            :, None, None
-        ]
-        said, share, owner = zip(*map(describe, truths), strict=True)
-        rows = [self._pack(*lesson) for lesson in zip(truths, owner, strict=True)]
-        fills = (IDS[PAD], 0, 0, -100, -1, 0, -1, -1, 0)
+        if reading:
+            truths = [page_lesson(seed, grid, self.questions) for seed in seeds]
+            said = [describe_page(self.design, truth.page, grid) for truth in truths if truth.page]
+        else:
+            truths = [lesson(seed, self.questions, self.often) for seed in seeds]
+            said = [describe(self.design, truth.things, grid[0]) for truth in truths]
+        rows = [self._pack(*lesson) for lesson in zip(truths, said, strict=True)]
+        fills = (self.design.ids[PAD], 0, 0, -100, -1, 0, -1, -1, 0)
         packed = [
             torch.nn.utils.rnn.pad_sequence(list(part), batch_first=True, padding_value=fill)
             for part, fill in zip(zip(*rows, strict=True), fills, strict=True)
         ]
-        return Batch(pixels, torch.stack(said), torch.stack(share), *packed)
+        pixels = self._pixels(truths, grid) if self.seen else torch.zeros(len(truths), 3, 0, 0)
+        patches, share = (torch.stack([getattr(one, part) for one in said]) for part in ("words", "share"))
+        return Batch(pixels, grid, patches, share, *packed)
 
-    def _pack(self, truth: Lesson, owner: Int[Tensor, " visual"]) -> tuple[Tensor, ...]:
+    def _shown(self, step: int) -> tuple[Grid, bool]:
+        """Rows and columns of visual tokens in a batch, and whether it is for reading."""
+        usual, *others = self.design.sides
+        if not others:
+            return (usual, usual), False
+        rng = np.random.default_rng((SPLITS["train"], self.seed, self.stage, step))
+        if rng.random() < self.design.pages:
+            rows, columns = rng.integers(10, 27, 2).tolist()
+            return (rows, columns), True
+        often = np.array(others, float) ** self.slope
+        side = usual if rng.random() < 0.5 else int(rng.choice(others, p=often / often.sum()))
+        return (side, side), False
+
+    def _pixels(self, truths: list[Lesson], grid: Grid) -> Float[Tensor, "batch 3 height width"]:
+        token = self.design.token
+        shown = [truth.image.resize((grid[1] * token, grid[0] * token)) for truth in truths]
+        pixels = torch.from_numpy(np.stack([np.asarray(image) for image in shown])).permute(0, 3, 1, 2)
+        mean, std = (torch.tensor(x)[:, None, None] for x in (MEAN, STD))
+        return (pixels / 255 - mean) / std
+
+    def _pack(self, truth: Lesson, said: Said) -> tuple[Tensor, ...]:
         ids: list[int] = []
         block: list[int] = []
         place: list[int] = []
@@ -139,33 +127,37 @@ class Lessons(Dataset[Batch]):
         many: list[int] = []
         like: list[list[int]] = []
         look: list[Tensor] = []
+        groups = len(self.design.groups)
         for number, question in enumerate(truth.questions, 1):
-            words = [*question.text.split(), "assistant:", question.answer]
-            n = len(words)
-            ids += [IDS[word] for word in words]
+            asked, answer = [*question.text.split(), "assistant:"], question.answer.split()
+            words = asked + answer
+            n, last = len(words), len(asked) - 1
+            ids += [self.design.ids[word] for word in words]
             block += [number] * n
             place += range(n)
-            target += [-100] * (n - 2) + [IDS[question.answer], IDS[EOS]]
-            kind += [-1] * (n - 2) + [list(KINDS).index(question.kind), -1]
-            advice = torch.zeros(n, N_VISUAL, dtype=torch.bool)
-            at_names = _named(words)
+            target += [-100] * last + [self.design.ids[word] for word in (*answer, EOS)]
+            index = ALL_KINDS.index(question.kind)
+            open_end = "next" in self.design.groups and answer[-1] in LETTERS  # another letter might follow
+            kind += [-1] * last + [index] * len(answer) + [index if open_end else -1]
+            advice = torch.zeros(n, len(said.owner), dtype=torch.bool)
+            at_names = _named(asked[:-1])
             counted = question.kind == "count"
             names += [at in at_names for at in range(n)]
             many += [COUNTS.index(question.answer) if counted and at in at_names else -1 for at in range(n)]
-            said = [[-1] * len(GROUPS) for _ in range(n)]
-            pairs = _advice(question, at_names, n - 2)
+            what = [[-1] * groups for _ in range(n)]
+            pairs = _advice(question, at_names, last)
             for at, thing in pairs:
-                advice[at] |= owner == thing
-                if at in at_names and [place for place, _ in pairs].count(at) == 1:
-                    said[at] = attributes(truth.things[thing])
-            like += said
+                advice[at] |= said.owner == thing
+                if truth.things and at in at_names and [place for place, _ in pairs].count(at) == 1:
+                    what[at] = attributes(self.design, truth.things[thing])
+            like += what
             look.append(advice)
         return (
             *(torch.tensor(x, dtype=torch.long) for x in (ids, block, place, target, kind)),
             torch.tensor(names, dtype=torch.bool),
             torch.tensor(many, dtype=torch.long),
-            torch.tensor(like, dtype=torch.long).reshape(-1, len(GROUPS)),
-            torch.cat(look) if look else torch.zeros(0, N_VISUAL, dtype=torch.bool),
+            torch.tensor(like, dtype=torch.long).reshape(-1, groups),
+            torch.cat(look) if look else torch.zeros(0, len(said.owner), dtype=torch.bool),
         )
 
 
@@ -173,13 +165,17 @@ def _named(words: list[str]) -> list[int]:
     """Places of the words that name something in the picture: a shape, a place, the colour of objects."""
     names = {*SHAPES, *PLACES}
     return [
-        at for at, word in enumerate(words[:-2])
-        if word in names or (word in COLORS and words[at + 1].startswith("object"))
+        at for at, word in enumerate(words)
+        if word in names or (word in COLORS and words[at + 1].startswith(("object", WORD)))
     ] or [words.index("objects")]  # fmt: skip
 
 
 def _advice(question: Question, named: list[int], last: int) -> list[tuple[int, int]]:
-    """(token, thing): a word looks at what it names; the end of a neighbour question at the neighbour."""
+    """(token, thing): a word looks at what it names; the end of a question, or a letter, at what is said."""
+    if question.kind == WORD:
+        word, letters = question.evidence[0], question.answer.split()
+        every = [(named[0], word * LONGEST + i) for i in range(len(letters))]
+        return every + [(last + i, word * LONGEST + max(0, i - 1)) for i in range(len(letters) + 1)]
     if question.kind in ("relation", "comparison"):
         return list(zip(named, question.evidence, strict=True))
     if question.kind == "neighbor":

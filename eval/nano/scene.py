@@ -140,79 +140,79 @@ def silhouette(thing: Thing) -> Pixels:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _ground(rng: np.random.Generator) -> Pixels:
+def ground(rng: np.random.Generator, rows: int = SIDE, columns: int = SIDE) -> Pixels:
     """A muted ground with a slope of light, blotches, patches of texture, and coloured specks."""
-    image = np.empty((SIDE, SIDE, 3), np.float32)
+    image = np.empty((rows, columns, 3), np.float32)
     image[:] = GROUNDS[rng.integers(len(GROUNDS))]
     blotches = Image.fromarray(rng.standard_normal((8, 8)).astype(np.float32)).resize(
-        (SIDE, SIDE), Image.Resampling.BICUBIC
+        (columns, rows), Image.Resampling.BICUBIC
     )
     image += np.asarray(blotches)[..., None] * rng.uniform(0, 14)
-    slope = np.linspace(-1, 1, SIDE, dtype=np.float32)
-    image += (slope[None, :] * rng.uniform(-18, 18) + slope[:, None] * rng.uniform(-18, 18))[..., None]
+    across, down = (np.linspace(-1, 1, n, dtype=np.float32) for n in (columns, rows))
+    image += (across[None, :] * rng.uniform(-18, 18) + down[:, None] * rng.uniform(-18, 18))[..., None]
     for _ in range(rng.integers(0, 6)):
         width, height = rng.integers(20, 72, 2)
-        x, y = rng.integers(0, SIDE - width), rng.integers(0, SIDE - height)
-        down, right = np.mgrid[0:height, 0:width]
+        x, y = rng.integers(0, columns - width), rng.integers(0, rows - height)
+        v, u = np.mgrid[0:height, 0:width]
         step = int(rng.integers(2, 7))
         texture = (
-            (down // step + right // step) % 2 * 2.0 - 1,
-            right // step % 2 * 2.0 - 1,
-            (down + right) // step % 2 * 2.0 - 1,
+            (v // step + u // step) % 2 * 2.0 - 1,
+            u // step % 2 * 2.0 - 1,
+            (v + u) // step % 2 * 2.0 - 1,
             rng.standard_normal((height, width)),
         )[rng.integers(4)]
         tint = rng.uniform(10, 30) * (1 + 0.25 * rng.standard_normal(3))
         image[y : y + height, x : x + width] += (texture[..., None] * tint).astype(np.float32)
     speck_colors = list(COLORS.values())
     for _ in range(rng.integers(0, 40)):
-        x, y = rng.integers(0, SIDE - 3, 2)
+        x, y = rng.integers(0, (columns - 3, rows - 3))
         side = rng.integers(1, 4)
         image[y : y + side, x : x + side] = speck_colors[rng.integers(len(speck_colors))]
     return image
 
 
-def owners(things: list[Thing]) -> NDArray[np.int64]:
-    """For each of the 24 x 24 patches the index of the thing that covers it, -1 for none.
+def owners(things: list[Thing], side: int = SIDE // PATCH) -> NDArray[np.int64]:
+    """For each of the side x side patches the index of the thing that covers it, -1 for none.
 
     A patch belongs to a thing that covers at least a tenth of it, or in which the thing's centre lies.
     """
-    side = SIDE // PATCH
     owner = np.full((side, side), -1, np.int64)
     for index, thing in enumerate(things):
-        cover = silhouette(thing).reshape(side, PATCH, side, PATCH).mean((1, 3))
-        owner[cover > 0.1] = index
-        owner[centre(thing)] = index
+        owner[_averaged(silhouette(thing), side) > 0.1] = index
+        owner[int(thing.y * side / SIDE), int(thing.x * side / SIDE)] = index
     return owner
 
 
-def centre(thing: Thing) -> tuple[int, int]:
-    """Row and column of the patch in which the thing's centre lies."""
-    return int(thing.y) // PATCH, int(thing.x) // PATCH
+def _averaged(cover: Pixels, side: int) -> Pixels:
+    """Means over side x side patches, whose borders may lie inside a pixel."""
+    if SIDE % side == 0:
+        means: Pixels = cover.reshape(side, SIDE // side, side, SIDE // side).mean((1, 3))
+        return means
+    return np.asarray(Image.fromarray(cover).resize((side, side), Image.Resampling.BOX))
 
 
-def shares(things: list[Thing]) -> Pixels:
-    """Which patches count for a thing, (24, 24): the shares of its centre in the four patches around it.
+def shares(things: list[Thing], side: int = SIDE // PATCH) -> NDArray[np.float32]:
+    """Which patches count for a thing, (things, side, side): the shares of its centre in the four around it.
 
     They add up to one for a thing and change little with its place, so that they can be seen; which single
     patch the centre lies in cannot, where it lies on a border.
     """
-    side = SIDE // PATCH
-    share = np.zeros((side, side), np.float32)
-    for thing in things:
-        x, y = thing.x / PATCH - 0.5, thing.y / PATCH - 0.5
+    share = np.zeros((len(things), side + 2, side + 2), np.float32)
+    for mine, thing in zip(share, things, strict=True):
+        x, y = thing.x * side / SIDE + 0.5, thing.y * side / SIDE + 0.5  # in a frame of one patch around
         column, row = int(x), int(y)
         right, down = x - column, y - row
-        share[row : row + 2, column : column + 2] += np.outer([1 - down, down], [1 - right, right])
-    return share
+        mine[row : row + 2, column : column + 2] = np.outer([1 - down, down], [1 - right, right])
+    return share[:, 1:-1, 1:-1]
 
 
 def draw(things: list[Thing], rng: np.random.Generator) -> Image.Image:
     """The picture of a scene: RGB, 192 x 192."""
-    image = _ground(rng)
+    image = ground(rng)
     for thing in things:
         cover = silhouette(thing)
         color = np.array(COLORS[thing.color], np.float32) * rng.uniform(0.85, 1.05)
@@ -223,7 +223,7 @@ def draw(things: list[Thing], rng: np.random.Generator) -> Image.Image:
         if thing.character:
             size = 15 if thing.size == "large" else 12
             pen.text(
-                (thing.x, thing.y), thing.character.upper(), fill="white", font=_font(size), anchor="mm",
+                (thing.x, thing.y), thing.character.upper(), fill="white", font=font(size), anchor="mm",
                 stroke_width=1, stroke_fill="black",
             )  # fmt: skip
     noise = rng.standard_normal((SIDE, SIDE, 3)).astype(np.float32) * rng.uniform(2, 9)

@@ -1,9 +1,10 @@
-"""Train nano-llava: `python -m arr_coc.eval.nano.train all` (resumes where it was stopped).
+"""Train a shipped model: `python -m arr_coc.eval.nano.train all --model nano-qwen` (goes on if stopped).
 
-Four stages. `tower`: the vision tower and the projector learn to say of every patch what is on it, as
-ideal visual tokens do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
-all 576 tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
+Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
+ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard; for nano-qwen there is a
+second one, `again`, most of all to count. `joint`: all together, on
+all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
 used in bfloat16; matrices are trained with Muon, the rest with AdamW.
 """
@@ -14,17 +15,19 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.build import processor
 from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.start import start
 
 log = logging.getLogger("nano")
 
@@ -44,6 +47,8 @@ class Stage:
     """Stages whose eyes or language model it goes on from."""
     often: tuple[str, ...] = ()
     """Kinds of question that are asked more often than others."""
+    slope: float = -3.0
+    """The lower, the fewer large pictures, if there are several sizes."""
 
 
 MUON = 5.0
@@ -58,36 +63,59 @@ STAGES = {
     "joint": Stage(
         joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
     ),
-}
+    "again": Stage(
+        rehearsal, steps=600, batch=16, questions=20, rate=1e-3, eager=True, after=("rehearsal",),
+        often=("count",),
+    ),
+}  # fmt: skip
+"""In the order of their seeds."""
 
 
-def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> None:
+def stages(model: str) -> dict[str, Stage]:
+    """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
+    if model == "nano-llava":
+        return {name: stage for name, stage in STAGES.items() if name != "again"}
+    changes: dict[str, dict[str, Any]] = {
+        "tower": {"steps": 2000},
+        "decoder": {"steps": 1000},
+        "rehearsal": {},
+        "again": {},
+        "joint": {"steps": 600, "after": ("tower", "again"), "slope": -1.5},
+    }
+    return {name: replace(STAGES[name], **change) for name, change in changes.items()}
+
+
+def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
     """Run one stage; after every so many steps a checkpoint, from which it goes on as if never stopped."""
-    stage = STAGES[name]
+    stage, design = stages(model)[name], DESIGNS[model]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
-    nano = Nano()
+    nano = Nano(design)
+    start(nano)
     _assemble(nano, out, stage.after)
     nano.table.requires_grad_(name == "joint")
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
-    path, start = out / f"{name}.pt", 0
+    path, done = out / f"{name}.pt", 0
     if path.exists():
         saved = torch.load(path, weights_only=True)
         nano.load_state_dict(saved["nano"])
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
-        start = saved["step"]
+        done = saved["step"]
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
     work = copy.deepcopy(nano).bfloat16()
     used: list[Tensor] = list(work.parameters())
-    lessons = Lessons(seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often)
+    lessons = Lessons(
+        design, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
+        seen=not stage.eager, slope=stage.slope,
+    )  # fmt: skip
     batches = DataLoader(
-        Subset(lessons, range(start, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
+        Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
     )
     began = time.time()
     sums: dict[str, tuple[float, int]] = {}
-    for step, batch in enumerate(batches, start):
+    for step, batch in enumerate(batches, done):
         torch.manual_seed(seed * 1_000_003 + step)
         progress = step / stage.steps
         rate = stage.rate * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * progress))
@@ -110,22 +138,23 @@ def train(name: str, out: Path, seed: int, threads: int, every: int = 200) -> No
                 total, n = sums.get(key, (0.0, 0))
                 sums[key] = (total + number, n + 1)
         if (step + 1) % 50 == 0:
-            left = (time.time() - began) / (step + 1 - start) * (stage.steps - step - 1)
+            left = (time.time() - began) / (step + 1 - done) * (stage.steps - step - 1)
             log.info("%s %d/%d, %.0f min left: %s", name, step + 1, stage.steps, left / 60,
                      " ".join(f"{key} {total / n:.3f}" for key, (total, n) in sums.items()))  # fmt: skip
             sums = {}
         if (step + 1) % every == 0 or step + 1 == stage.steps:
-            done = {"nano": nano.state_dict(), "step": step + 1}
-            done["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
-            torch.save(done, path.with_suffix(".part"))
+            state = {"nano": nano.state_dict(), "step": step + 1}
+            state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
+            torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
 
 
 def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
     """Muon (https://kellerjordan.github.io/posts/muon/) for matrices of layers and projector, else AdamW."""
     inner = [
-        p for key, p in nano.named_parameters() if p.ndim == 2 and (".layers." in key or "projector" in key)
-    ]
+        p for key, p in nano.named_parameters()
+        if p.ndim == 2 and any(part in key for part in (".layers.", "projector", ".blocks.", "merger"))
+    ]  # fmt: skip
     rest = [p for p in nano.parameters() if not any(p is q for q in inner)]
     muon = torch.optim.Muon(inner, lr=MUON * rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw")
     adam = torch.optim.AdamW(rest, lr=rate, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
@@ -146,13 +175,13 @@ def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
     nano.load_state_dict(state)
 
 
-def export(out: Path, folder: Path) -> None:
+def export(design: Design, out: Path, stage: str = "joint") -> None:
     """Write the trained model and its processor as `from_pretrained` wants them."""
-    nano = Nano()
-    nano.load_state_dict(torch.load(out / "joint.pt", weights_only=True)["nano"])
-    nano.vlm.generation_config.max_new_tokens = 4
-    nano.vlm.save_pretrained(folder)
-    processor().save_pretrained(folder)
+    nano = Nano(design)
+    nano.load_state_dict(torch.load(out / f"{stage}.pt", weights_only=True)["nano"])
+    nano.vlm.generation_config.max_new_tokens = design.longest
+    nano.vlm.to(design.dtype).save_pretrained(design.folder)
+    design.processor().save_pretrained(design.folder)
 
 
 def main() -> None:
@@ -161,20 +190,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("stage", choices=[*STAGES, "export", "all"])
-    parser.add_argument("--out", type=Path, default=Path("runs/nano"), help="folder of the checkpoints")
-    parser.add_argument(
-        "--folder", type=Path, default=Path(__file__).parent / "nano-llava", help="where to export"
-    )
+    parser.add_argument("--model", choices=list(DESIGNS), default="nano-llava")
+    parser.add_argument("--out", type=Path, help="folder of the checkpoints; default: runs/MODEL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name in STAGES if args.stage == "all" else [args.stage]:
-        if name in STAGES:
-            train(name, args.out, args.seed, args.threads)
+    out = args.out or Path("runs") / args.model
+    out.mkdir(parents=True, exist_ok=True)
+    known = stages(args.model)
+    if args.stage not in (*known, "all", "export"):
+        parser.error(f"{args.model} has no stage {args.stage}: its stages are {', '.join(known)}")
+    for name in known if args.stage == "all" else [args.stage]:
+        if name in known:
+            train(args.model, name, out, args.seed, args.threads)
     if args.stage in ("all", "export"):
-        export(args.out, args.folder)
+        export(DESIGNS[args.model], out)
 
 
 if __name__ == "__main__":

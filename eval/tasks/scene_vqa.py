@@ -1,44 +1,25 @@
 """SceneVQA: drawn scenes, eight kinds of question, short answers; unlimited and offline."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from statistics import fmean
 from typing import ClassVar
 
 from arr_coc.eval.metrics.rule import EXACT
 from arr_coc.eval.nano import dataset
-from arr_coc.eval.tasks.task import TASKS, Answered, Item
+from arr_coc.eval.tasks.scenes import Scenes
+from arr_coc.eval.tasks.task import TASKS
 
 
 @TASKS.register("scene_vqa")
 @dataclass(frozen=True)
-class SceneVQA:
-    """The generator in `eval/nano/`. An answer is right if it is the gold answer, whatever the case."""
+class SceneVQA(Scenes):
+    """Drawn scenes, 192 x 192 pixels, eight kinds of question; see `Scenes`."""
 
     max_new_tokens: ClassVar[int] = 4
-    headline: ClassVar[str] = "accuracy"
-    splits: ClassVar[tuple[str, ...]] = ("test", "validation", "train")
 
-    def items(self, split: str, limit: int | None) -> Iterator[Item]:
-        """Every item has a picture of its own."""
-        for item in islice(dataset.items(split), self.count(split, limit)):
-            yield Item(item.id, item.id, item.image, item.question, item.answer, item.kind)
-
-    def count(self, split: str, limit: int | None) -> int:
-        """Raises ValueError without a limit: the generator never ends."""
-        if limit is None:
-            raise ValueError("scene_vqa has no last item: give a limit, for example --limit 300")
-        return limit
-
-    def score(self, answer: str, gold: str) -> float:
-        """Exact match, but for case, spaces and a full stop."""
-        return EXACT.score(answer, gold)
+    def make(self, split: str, index: int) -> dataset.SceneItem:
+        """See `dataset.item`."""
+        return dataset.item(split, index)
 
     def follows(self, answer: str) -> bool:
         """A few words."""
         return EXACT.follows(answer)
-
-    def summary(self, answered: Sequence[Answered]) -> dict[str, float]:
-        """The share of right answers."""
-        return {"accuracy": fmean(one.score for one in answered)}
