@@ -1,6 +1,6 @@
 """What one pass over the data saves: all methods and budgets together, and each on its own, same answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter, process_time
 from typing import Any
@@ -9,9 +9,9 @@ from arr_coc.eval.asking import Asker
 from arr_coc.eval.batches import batches
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.environment import environment
-from arr_coc.eval.method import BLIND, FULL, Budget
 from arr_coc.eval.models import Loaded, load
 from arr_coc.eval.samples import Key, Sample
+from arr_coc.eval.smaller import Setting
 
 METHODS, BUDGETS = ("efe", "divprune", "random", "stride"), (0.33, 0.22, 0.11, 0.05, 0.02)
 NOTE = (
@@ -35,18 +35,19 @@ def measure(
 ) -> dict[str, Any]:
     """One pass with every setting of `config`, then a pass for each setting, with and without references."""
     loaded = loaded or load(config.model, config.device, config.dtype)
-    _run(replace(config, limit=1), loaded, {})  # warms up
+    _run(replace(config, limit=1), loaded)  # warms up
     say("all in one pass")
-    together = _run(config, loaded, {})
+    together = _run(config, loaded)
     say("the same, references left out")
-    bare = _run(config, loaded, _references(config))
-    swept = [(method.name, budget) for method, budget in config.settings()[2:]]
+    swept = tuple(config.settings()[2:])
+    bare = _run(config, loaded, swept)
     apart, strict = [], []
-    for method, budget in swept:
-        say(f"{method} at {budget} on its own")
-        alone = replace(config, methods=(method,), budgets=(budget,))
-        apart.append(_run(alone, loaded, {}))
-        strict.append(_run(alone, loaded, _references(config)))
+    for setting in swept:
+        method, budget = setting
+        say(f"{method.name} at {budget} on its own")
+        alone = replace(config, methods=(method.name,), budgets=(budget,))
+        apart.append(_run(alone, loaded))
+        strict.append(_run(alone, loaded, (setting,)))
     rows = [_row("with_references", together, apart), _row("without_references", bare, strict)]
     return {
         **environment(),
@@ -62,24 +63,17 @@ def measure(
     }
 
 
-def _run(config: RunConfig, loaded: Loaded, done: Mapping[Key, Any]) -> Pass:
+def _run(config: RunConfig, loaded: Loaded, only: tuple[Setting, ...] = ()) -> Pass:
     task = config.opened()
-    asker = Asker(config, task, loaded)
+    asker = Asker(config, task, loaded, only)
     started, cpu = perf_counter(), process_time()
     samples = [
         sample
         for batch in batches(task.items(config.split_of(task), config.limit), config.batch_size)
-        for new in asker.answered(batch, done)
+        for new in asker.answered(batch, {})
         for sample in new
     ]
     return Pass(samples, perf_counter() - started, process_time() - cpu)
-
-
-def _references(config: RunConfig) -> Mapping[Key, Any]:
-    task = config.opened()
-    items = list(task.items(config.split_of(task), config.limit))
-    both: list[tuple[str, Budget]] = [(BLIND.name, 0), (FULL.name, 1.0)]
-    return {(config.task, method, budget, item.id): None for method, budget in both for item in items}
 
 
 def _answers(one: Pass) -> set[tuple[Key, str, int]]:
