@@ -80,7 +80,7 @@ def stages(model: str) -> dict[str, Stage]:
         "decoder": {"steps": 1000},
         "rehearsal": {},
         "again": {},
-        "joint": {"steps": 600, "after": ("tower", "again"), "slope": -1.5},
+        "joint": {"steps": 200, "after": ("tower", "again"), "slope": -1.5},
     }
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
