@@ -24,5 +24,6 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     if kept.shape[1] == 0:
         return Assignment(kept, real, itself)
     closest, speaks = alike.max(dim=2, keepdim=True)
-    spoken = (closest >= gate) & pictures.valid[..., None]
+    # Two tokens that point apart have a cosine of -1, but for rounding.
+    spoken = (closest.clamp(min=-1.0) >= gate) & (closest > -torch.inf) & pictures.valid[..., None]
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken))

@@ -70,6 +70,7 @@ def train_cartpole(
     finished = gather(runs, AGENTS)
     results = made | {
         "solved_at": SOLVED, "bars": bars(finished), "rows": summary(finished), "published": PUBLISHED,
+        "seed": sorted({job["seed"] for job in finished}),
         "seeds": [{key: value for key, value in job.items() if key != "curves"} for job in finished],
         "returns": {f"{job['agent']}-{job['seed']}": job["curves"]["return"] for job in finished},
     }  # fmt: skip

@@ -194,7 +194,7 @@ def test_no_task_lets_a_data_set_run_code() -> None:
     folder = Path(__file__).parents[1] / "eval" / "tasks"
 
     assert not [path for path in folder.rglob("*.py") if "trust_remote_code" in path.read_text()]
-    assert len(TASKS) == 26
+    assert len(TASKS) == 28
 
 
 @pytest.mark.parametrize(
