@@ -150,6 +150,15 @@ def test_pictures_of_one_prompt_pay_one_price_whatever_their_order() -> None:
     assert torch.equal(of(there), of(back).flip(0))
 
 
+def test_a_batch_without_pictures_spends_nothing() -> None:
+    these = pictures([4])
+    none, scores = rows(these, ExpectedFreeEnergy()(these), torch.arange(0))
+    auto = Auto(4)
+
+    assert len(auto(none, scores).tokens) == 0
+    assert auto.ledger == Ledger()
+
+
 def test_the_posterior_over_budgets_prefers_the_one_that_is_taken() -> None:
     these, scores = stream(9)
 

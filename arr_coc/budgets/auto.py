@@ -66,6 +66,8 @@ class Auto:
 
         Raises ValueError without a `need` and without a value of sets to go by.
         """
+        if len(pictures.count) == 0:
+            return Spending(pictures.count)
         count = pictures.count[:, None]
         ratios = torch.tensor(RATIOS if self.need is None else self.need.ratios, device=count.device)
         candidates = (ratios * count).round().clamp(min=1).long()
