@@ -12,9 +12,11 @@ from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers import SCORERS
 
 AUTO = "auto:"
+MEANS = (AUTO, "shared:")
+"""Before a number that is a mean of many pictures."""
 Budget = int | float | str
-"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11`, `auto:64` are means of many; or a name
-in `BUDGETS`."""
+"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11`, `auto:64` are means over all prompts,
+`shared:0.11`, `shared:64` over the pictures of each; or a name in `BUDGETS`."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
 """Of every method. One that rates tokens by a source of relevance takes a name in `RELEVANCE`, too."""
@@ -121,7 +123,8 @@ def parse_budget(text: Budget) -> Budget:
     named = [name for name in BUDGETS if name != "auto" and _is_whole(BUDGETS[name])]
     way_out = (
         "write a fraction kept with a point (0.11), a count of visual tokens (64), a mean of either over all "
-        f"prompts (auto:0.11, auto:64), or a name: {', '.join(named)}"
+        "prompts (auto:0.11, auto:64) or over the pictures of each (shared:0.11, shared:64), or a name: "
+        + ", ".join(named)
     )
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
@@ -130,11 +133,12 @@ def parse_budget(text: Budget) -> Budget:
         return word
     if word == AUTO.removesuffix(":"):
         word = f"{AUTO}{Auto.target}"
-    if word.startswith(AUTO):
-        target = parse_budget(word.removeprefix(AUTO))
-        if isinstance(target, str):
-            raise ValueError(f"cannot read the budget {word!r}: {way_out}")
-        return f"{AUTO}{target}"
+    for mean in MEANS:
+        if word.startswith(mean):
+            target = parse_budget(word.removeprefix(mean))
+            if isinstance(target, str):
+                raise ValueError(f"cannot read the budget {word!r}: {way_out}")
+            return f"{mean}{target}"
     try:
         value = float(word) if "." in word or "e" in word.lower() else int(word)
     except ValueError:
