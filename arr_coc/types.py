@@ -136,7 +136,7 @@ class Spending:
     q_pi: Float[Tensor, "picture budgets"] | None = None
     """Their posterior."""
     of_sets: SetFunction | None = None
-    """The scorer's value of sets with the climb that the budget made on it, so that no selector climbs again."""
+    """The scorer's value of sets with the climb that the budget made, so that no selector climbs again."""
 
 
 @dataclass(frozen=True)

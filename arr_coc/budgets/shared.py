@@ -38,7 +38,7 @@ class Shared:
         scorer that chooses in a way of its own: what a token adds is then not known."""
         # A host sync: an impossible request must not reach the selector, and the rest is done in float64.
         rows, count = pictures.row.cpu(), pictures.count.cpu()
-        members = [(rows == row).nonzero()[:, 0] for row in rows.unique()]
+        members = [(rows == row).nonzero()[:, 0] for row in sorted(set(rows.tolist()))]
         totals = [self._total(int(rows[these[0]]), count[these]) for these in members]
         most = count.clone()
         for these, total in zip(members, totals, strict=True):
@@ -54,8 +54,8 @@ class Shared:
             gains = ranked.values[:, : int(most.max())]
         else:
             raise ValueError(
-                "budget='shared' needs to know what a token adds, and this scorer chooses in a way of its own: "
-                "use one with a value of sets, such as 'efe', or one that ranks, such as 'fastervlm'"
+                "budget='shared' needs to know what a token adds, and this scorer chooses in a way of its "
+                "own: use one with a value of sets, such as 'efe', or one that ranks, such as 'fastervlm'"
             )
         curves, tokens = gains.cpu().double(), torch.empty_like(count)
         for these, total in zip(members, totals, strict=True):
@@ -67,8 +67,8 @@ class Shared:
         wanted = self.mean * n if isinstance(self.mean, int) else max(n, round(self.mean * there))
         if wanted > there:
             raise ValueError(
-                f"budget='shared:{self.mean}' is more than the {there} visual tokens that the {n} pictures of "
-                f"row {row} have: ask for fewer, or for a ratio; budget=1.0 keeps all"
+                f"budget='shared:{self.mean}' is more than the {there} visual tokens that the {n} pictures "
+                f"of row {row} have: ask for fewer, or for a ratio; budget=1.0 keeps all"
             )
         return wanted
 
