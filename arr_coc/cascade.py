@@ -173,6 +173,8 @@ def _fitted(
         ).double()
         step = torch.linalg.solve(curvature, design.T @ (y - p) + slope_prior)
         weights = weights + step.clamp(-2.0, 2.0)
+        if float(step.abs().max()) < 1e-9:
+            break
     slope = max(float(weights[1]), 1e-3)
     return float(weights[0]) - slope * float(middle), slope
 

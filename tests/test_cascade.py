@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,17 +79,17 @@ def test_the_risk_that_is_controlled_never_falls_with_the_level_and_is_never_bel
     controlled = [(failing_level(surprise, differs) < level).double().mean() for level in levels]
     true = [found.gather(1, looks_taken(surprise, level)[:, None] - 1).double().mean() for level in levels]
 
-    assert all(a <= b for a, b in zip(controlled, controlled[1:], strict=False))
+    assert all(a <= b for a, b in pairwise(controlled))
     assert all(a >= b for a, b in zip(controlled, true, strict=True))
     assert true[0] == 0
-    assert any(a > b for a, b in zip(true, true[1:], strict=False))  # or there would be nothing to mend
+    assert any(a > b for a, b in pairwise(true))  # or there would be nothing to mend
 
 
 @pytest.mark.parametrize(("prompts", "alpha"), [(40, 0.1), (200, 0.05), (200, 0.2)])
 def test_over_many_rehearsals_no_more_than_alpha_differ_and_not_much_less(prompts: int, alpha: float) -> None:
     draw = torch.Generator().manual_seed(0)
     risks, costs = [], []
-    for _ in range(150):
+    for _ in range(80):
         looks = Cascade(RATIOS, *rehearsal(prompts, draw)).looks(alpha)
         wrong, cost = stopped(looks, *rehearsal(200, draw))
         risks.append(float(wrong.mean()))
@@ -110,10 +111,9 @@ def test_of_looks_the_cheaper_ones_are_taken() -> None:
     assert twice.ratios == (0.05,)
 
 
-def test_with_too_few_rehearsed_prompts_or_looks_that_always_differ_nothing_stops_early() -> None:
+def test_with_too_few_rehearsed_prompts_nothing_stops_early() -> None:
     surprise, differs = rehearsal(30, torch.Generator().manual_seed(2))
     assert Cascade(RATIOS, surprise, differs).looks(0.05) == Looks((), ())  # 16 alpha < 1
-    assert Cascade(RATIOS, surprise, torch.ones_like(differs)).looks(0.2).ratios == ()
 
 
 def test_looks_that_never_differ_are_always_enough() -> None:
@@ -127,8 +127,7 @@ def test_equally_surprising_answers_are_all_taken_or_all_looked_at_again() -> No
     surprise = torch.zeros(90, 1)
     differs = torch.arange(90)[:, None] % 3 == 0
     looks = Cascade((0.1,), surprise, differs).looks(0.1)
-    wrong = [0.0 < limit for limit in looks.limits]
-    assert not any(wrong)
+    assert max(looks.limits, default=0.0) == 0.0
 
 
 def test_what_is_no_rehearsal_is_refused(tmp_path: Path) -> None:
@@ -159,7 +158,7 @@ def test_a_cascade_is_the_same_once_it_was_written_and_read(tmp_path: Path) -> N
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A tiny random model, calibrated."""
     out = tmp_path_factory.mktemp("calibrated")
-    run = config(out, methods=("efe",), budgets=(1,), limit=24, batch_size=6)
+    run = config(out, methods=("efe",), budgets=(1,), limit=16, batch_size=8)
     return run, calibrate(run, Console(quiet=True))[1]
 
 
@@ -170,9 +169,9 @@ def test_a_calibration_writes_down_how_sure_every_look_was(rehearsed: Any) -> No
     said = {(line["id"], line["budget"]): line for line in lines if line["method"] != "blind"}
 
     assert cascade is not None
-    ids = [item.id for item in open_task("scene_vqa").items("test", 24)]
+    ids = [item.id for item in open_task("scene_vqa").items("test", 16)]
     for k, ratio in enumerate(cascade.ratios):
-        for i in (0, 7, 23):
+        for i in (0, 7, 15):
             assert_close(cascade.surprise[i, k], torch.tensor(said[ids[i], ratio]["surprise"]))
             full = said[ids[i], 1.0]["answer"]
             assert bool(cascade.differs[i, k]) == (said[ids[i], ratio]["answer"] != full)
@@ -213,7 +212,7 @@ def test_a_batch_is_answered_as_one_after_another_and_every_look_counts(rehearse
 
 
 def test_the_full_look_is_the_untouched_model(rehearsed: Any, tmp_path: Path) -> None:
-    run, path = rehearsed
+    _, path = rehearsed
     changes = {"methods": ("efe",), "budgets": ("cascade:0.001",), "limit": 5, "need": str(path)}
     results = evaluate(config(tmp_path, **changes))
 
