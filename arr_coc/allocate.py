@@ -1,6 +1,6 @@
 """Decide one prefill: score the tokens, ask the budget, select, and say what was done."""
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -70,6 +70,8 @@ class Allocator:
             return _kept_all(context, pictures, spending)
         if fixed:
             scores = self._scorer()(pictures)
+        if spending.of_sets is not None:
+            scores = replace(scores, of_sets=spending.of_sets)
         selection = selector(pictures, scores, asked)
         merged, mass, speaker = self._represented(pictures, scores, selection)
         keep = (context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False)

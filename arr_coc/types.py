@@ -135,6 +135,8 @@ class Spending:
     """The budgets that were compared, where budgets are policies."""
     q_pi: Float[Tensor, "picture budgets"] | None = None
     """Their posterior."""
+    of_sets: SetFunction | None = None
+    """The scorer's value of sets with the climb that the budget made, so that no selector climbs again."""
 
 
 @dataclass(frozen=True)

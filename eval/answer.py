@@ -13,6 +13,7 @@ from arr_coc.attach import attached
 from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt
+from arr_coc.eval.surprise import Surprise
 from arr_coc.eval.timing import timed_prefill
 from arr_coc.types import Allocation
 
@@ -38,16 +39,26 @@ class Answers:
     """Keys and values after the prefill, of the whole batch."""
     allocation: Allocation | None
     """What was decided, and why; None if nothing was attached."""
+    kept: list[int]
+    """For each row: visual tokens that the language model saw, of all looks together."""
+    surprise: list[float] | None = None
+    """For each row: -ln P of the answer, in nats; None where it was not asked for."""
 
 
-def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_tokens: int) -> Answers:
-    """Greedy answers. Without an allocator the model is untouched."""
+def answer(
+    loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_tokens: int, watch: bool = False
+) -> Answers:
+    """Greedy answers. Without an allocator the model is untouched. `watch`: and how surprising they are."""
     model = loaded.model
     hooked: AbstractContextManager[list[Allocation]]
     hooked = nullcontext([]) if allocator is None else attached(model, allocator)
+    watcher = Surprise() if watch else None
+    watching = {} if watcher is None else {"logits_processor": [watcher]}
     with hooked as trace, timed_prefill(model) as prefill, torch.no_grad():
         started = perf_counter()
-        ids = model.generate(**prompt.for_generate(), do_sample=False, max_new_tokens=max_new_tokens)
+        ids = model.generate(
+            **prompt.for_generate(), do_sample=False, max_new_tokens=max_new_tokens, **watching
+        )
         new = ids[:, prompt.visual.shape[1] :].cpu()  # waits for the device
         seconds = perf_counter() - started
     allocation = trace[0] if trace else None
@@ -55,9 +66,10 @@ def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_
     token_layers = None if allocation is None else allocation.token_layers
     if token_layers is None:
         token_layers = prompt.visual.sum(1) * DecoderShape.of(model.config).layers
+    seen = [row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)]
     return Answers(
         texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
-        keep=[row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)],
+        keep=seen,
         words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
         token_layers=token_layers.tolist(),
         seconds=seconds,
@@ -65,4 +77,6 @@ def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_
         select_ms=(allocation.select_ms or 0.0) if allocation else 0.0,
         kv_bytes=prefill.kv_bytes,
         allocation=allocation,
+        kept=[int(row.sum()) for row in seen],
+        surprise=None if watcher is None else watcher.of(new, model.generation_config.eos_token_id),
     )

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from arr_coc.eval.answer import Answers, answer
+from arr_coc.eval.answer import Answers
+from arr_coc.eval.looking import answered
 from arr_coc.eval.method import FULL, Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.pictures import Panel, as_seen, kept_picture
 from arr_coc.eval.prompt import encoded, prompt
-from arr_coc.eval.smaller import as_shown
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def ask(
     inputs = encoded(loaded, prompt(loaded, [[image]], [question]), needs)
     told = []
     for method, budget in [(FULL, 1.0), *settings]:
-        shown = as_shown(loaded, (method, budget), inputs, [[image]], [question], seed)
-        told.append(Told(method.name, budget, answer(loaded, *shown, max_new_tokens)))
+        said = answered(loaded, (method, budget), inputs, [[image]], [question], seed, max_new_tokens)
+        told.append(Told(method.name, budget, said))
     pixels = inputs.inputs.get("pixel_values")
     seen = as_seen(image, pixels[0] if pixels is not None else None, loaded.processor)
     panels = [

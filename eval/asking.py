@@ -8,13 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from arr_coc.budgets.auto import Ledger
-from arr_coc.eval.answer import Answers, answer
+from arr_coc.eval.answer import Answers
 from arr_coc.eval.config import RunConfig
+from arr_coc.eval.looking import answered
 from arr_coc.eval.method import AUTO, target_of
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
 from arr_coc.eval.samples import Key, Sample
-from arr_coc.eval.smaller import Setting, as_shown
+from arr_coc.eval.smaller import Setting
 from arr_coc.eval.tasks import Item
 from arr_coc.eval.tasks.task import looked_at
 
@@ -44,6 +45,8 @@ class Asker:
     """Instead of every setting of the configuration, with its references."""
     ledgers: dict[Setting, Ledger] = field(default_factory=dict)
     """What each setting has spent, for budgets that hold a mean over all that is asked."""
+    watch: bool = False
+    """Write down how surprising each answer is."""
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
 
@@ -107,16 +110,17 @@ class Asker:
                 at_fault = "model"
                 prepared[names] = self._encoded(inputs)
             at_fault = "model"
-            shown, allocator = as_shown(
+            answers = answered(
                 self.loaded,
                 setting,
                 prepared[names],
                 [item.pictures for item in items],
                 [item.question for item in items],
                 self.config.seed,
+                self.task.max_new_tokens,
                 ledger,
+                self.watch,
             )
-            answers = answer(self.loaded, shown, allocator, self.task.max_new_tokens)
         except Exception as error:
             if len(items) == 1:
                 return [self._failure(setting, items[0], at_fault, error)]
@@ -158,10 +162,11 @@ class Asker:
         found = []
         for nth, (item, text) in enumerate(zip(items, answers.texts, strict=True)):
             what: dict[str, Any] = {
-                "kept": int(answers.keep[nth].sum()),
+                "kept": answers.kept[nth],
                 "visual": visual[nth],
                 "words": answers.words[nth],
                 "token_layers": answers.token_layers[nth],
+                "surprise": answers.surprise[nth] if self.watch and answers.surprise else None,
                 "kv_bytes": answers.kv_bytes * share,
                 "seconds": answers.seconds * share,
                 "prefill_ms": answers.prefill_ms * share,

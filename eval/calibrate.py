@@ -1,19 +1,25 @@
-"""Learn what budgets a model needs for which questions: its own answers with all tokens are the teacher."""
+"""Learn what budgets a model needs for which questions, and when an answer is sure enough not to look again.
+
+The model's own answers with all tokens are the teacher.
+"""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Bool
 from rich.console import Console
+from torch import Tensor
 
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
 from arr_coc.budgets.auto import RATIOS
+from arr_coc.cascade import Cascade
 from arr_coc.eval.batches import batches
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.journal import everything
 from arr_coc.eval.method import FULL, Method
-from arr_coc.eval.models import NEED, Loaded, load
+from arr_coc.eval.models import CASCADE, NEED, Loaded, load
 from arr_coc.eval.prompt import prompt
 from arr_coc.eval.tasks.task import Item, looked_at
 from arr_coc.eval.terminal import evaluate_with_progress
@@ -25,12 +31,17 @@ from arr_coc.types import Allocation, Context, Scorer
 def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     """Answer every item at every candidate budget, and count. Stopped, it goes on where it was.
 
-    `config` names one method. No label is read: what counts is whether an answer is the full model's.
+    `config` names one method. No label is read: what counts is whether an answer is the full model's. What a
+    cascade has to know is written beside the need. Raises ValueError for answers of an earlier version.
     """
     method = config.parsed()[0]
     config = replace(config, methods=(method.name,), budgets=RATIOS, examples=0)
-    evaluate_with_progress(config, False, console)
-    said = {(s.id, s.method, s.budget): s.answer for s in everything(config.folder) if not s.error}
+    evaluate_with_progress(config, False, console, watch=True)
+    samples = [sample for sample in everything(config.folder) if not sample.error]
+    said = {(s.id, s.method, s.budget): s.answer for s in samples}
+    surprise = {(s.id, s.method, s.budget): s.surprise for s in samples}
+    if None in surprise.values():
+        raise ValueError(f"{config.folder} holds answers without their surprise: choose another --out")
     loaded = load(config.model, config.device, config.dtype)
     task = config.opened(loaded.model.config.model_type)
     asked = [
@@ -40,19 +51,26 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     ]
     together = list(batches(iter(asked), config.batch_size))  # which changes their order
     looks = [_look(loaded, method, batch) for batch in together]
-    agrees = torch.tensor(
-        [
-            [said[item.id, method.name, ratio] == said[item.id, FULL.name, 1.0] for ratio in config.budgets]
-            for batch in together
-            for item in batch
-        ]
-    )
+
+    def agree(items: list[Item]) -> Bool[Tensor, "prompt budgets"]:
+        full = [said[item.id, FULL.name, 1.0] for item in items]
+        return torch.tensor(
+            [
+                [said[item.id, method.name, ratio] == answer for ratio in RATIOS]
+                for item, answer in zip(items, full, strict=True)
+            ]
+        )
+
+    agrees = agree([item for batch in together for item in batch])
     seen = Seen(
         *(torch.cat([getattr(one, name) for one in looks]).cpu() for name in Seen.__dataclass_fields__)
     )
     need = learn(RATIOS, seen, agrees, method.name)
     path = config.folder / NEED
     need.save(path)
+    unsure = torch.tensor([[surprise[item.id, method.name, ratio] for ratio in RATIOS] for item in asked])
+    # In the order of the items: a batch is sorted by what is in it, and its odd items are no random half.
+    Cascade(RATIOS, unsure, ~agree(asked), method.name).save(path.with_name(CASCADE))
     return need, path
 
 

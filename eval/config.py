@@ -47,7 +47,7 @@ class RunConfig:
     share_vision: bool = True
     """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
     need: str = ""
-    """File of `arr-coc calibrate`, for the budgets `auto:`; empty: the one in the model's folder, if any."""
+    """File of `arr-coc calibrate`, for budgets `auto:` and `cascade:`; empty: that in the model's folder."""
     examples: int = 2
     """So many wins and losses against all tokens are drawn, with the tokens that were kept."""
     device: str = "cpu"

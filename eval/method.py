@@ -12,9 +12,13 @@ from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers import SCORERS
 
 AUTO = "auto:"
+CASCADE = "cascade:"
+MEANS = (AUTO, "shared:")
+"""Before a number that is a mean of many pictures."""
 Budget = int | float | str
-"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11`, `auto:64` are means of many; or a name
-in `BUDGETS`."""
+"""A float in (0, 1] is the fraction kept, an int a count; `auto:0.11`, `auto:64` are means over all prompts,
+`shared:0.11`, `shared:64` over the pictures of each; `cascade:0.05` looks again while unsure, and
+differs from the full model with that probability; or a name in `BUDGETS`."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
 """Of every method. One that rates tokens by a source of relevance takes a name in `RELEVANCE`, too."""
@@ -90,6 +94,8 @@ class Method:
         spender: Any = budget or 1  # `blind` keeps nothing, whatever it is asked for
         if isinstance(budget, str) and budget.startswith(AUTO):
             spender = Auto(target_of(budget), need, ledger=ledger or Ledger())
+        if alpha_of(budget) is not None:
+            spender = 1.0  # of its last look; those before it have ratios of their own
         return Allocator(
             scorer=part(**settings),
             budget=spender,
@@ -110,6 +116,12 @@ BLIND = Method("blind")
 """No visual token: what can be answered without looking."""
 
 
+def alpha_of(budget: Budget) -> float | None:
+    """The probability that `cascade:0.05` allows; None for any other budget."""
+    cascade = isinstance(budget, str) and budget.startswith(CASCADE)
+    return float(str(budget).removeprefix(CASCADE)) if cascade else None
+
+
 def target_of(budget: str) -> int | float:
     """The mean that `auto:0.11` or `auto:64` asks for."""
     word = budget.removeprefix(AUTO)
@@ -121,7 +133,8 @@ def parse_budget(text: Budget) -> Budget:
     named = [name for name in BUDGETS if name != "auto" and _is_whole(BUDGETS[name])]
     way_out = (
         "write a fraction kept with a point (0.11), a count of visual tokens (64), a mean of either over all "
-        f"prompts (auto:0.11, auto:64), or a name: {', '.join(named)}"
+        "prompts (auto:0.11, auto:64) or over the pictures of each (shared:0.11, shared:64), a probability "
+        "of differing from the full model (cascade:0.05), or a name: " + ", ".join(named)
     )
     if isinstance(text, bool):
         raise ValueError(f"a budget cannot be {text!r}: {way_out}")
@@ -130,11 +143,20 @@ def parse_budget(text: Budget) -> Budget:
         return word
     if word == AUTO.removesuffix(":"):
         word = f"{AUTO}{Auto.target}"
-    if word.startswith(AUTO):
-        target = parse_budget(word.removeprefix(AUTO))
-        if isinstance(target, str):
-            raise ValueError(f"cannot read the budget {word!r}: {way_out}")
-        return f"{AUTO}{target}"
+    if word.startswith(CASCADE):
+        try:
+            alpha = float(word.removeprefix(CASCADE))
+        except ValueError:
+            raise ValueError(f"cannot read the budget {word!r}: {way_out}") from None
+        if not 0.0 < alpha < 1.0:
+            raise ValueError(f"the budget {word!r} must have a probability in (0, 1) behind the colon")
+        return f"{CASCADE}{alpha}"
+    for mean in MEANS:
+        if word.startswith(mean):
+            target = parse_budget(word.removeprefix(mean))
+            if isinstance(target, str):
+                raise ValueError(f"cannot read the budget {word!r}: {way_out}")
+            return f"{mean}{target}"
     try:
         value = float(word) if "." in word or "e" in word.lower() else int(word)
     except ValueError:

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.cascade import Cascade, load_cascade
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.nano.design import DESIGNS
 from arr_coc.family import FAMILIES, REFUSED
@@ -19,6 +20,8 @@ from arr_coc.parts import parts_of
 
 NEED = "need.safetensors"
 """File in a model's folder that `arr-coc calibrate` makes."""
+CASCADE = "cascade.safetensors"
+"""The same, beside it."""
 _HOLDS = "the folder must hold config.json, processor files and safetensors weights"
 _GIVES = "it is not in the cache, and the hub has none such, asks for a login, or cannot be reached"
 
@@ -31,6 +34,8 @@ class Loaded:
     processor: Any
     need: Need | None = None
     """What budgets it needed for which questions, if it was calibrated: see `arr-coc calibrate`."""
+    cascade: Cascade | None = None
+    """When to look again, if it was calibrated."""
 
     @property
     def weights(self) -> str:
@@ -95,9 +100,16 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
         tokenizer.pad_token = tokenizer.eos_token
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
+    loaded = Loaded(model.eval() if place is None else model.eval().to(place), processor)
     learned = Path(source) / NEED
-    need = load_need(learned) if learned.is_file() else None
-    return Loaded(model.eval() if place is None else model.eval().to(place), processor, need)
+    return calibrated(loaded, learned) if learned.is_file() else loaded
+
+
+def calibrated(loaded: Loaded, path: str | Path) -> Loaded:
+    """With what `arr-coc calibrate` wrote into this file and beside it. ValueError for other files."""
+    beside = Path(path).with_name(CASCADE)
+    cascade = load_cascade(beside) if beside.is_file() else None
+    return replace(loaded, need=load_need(path), cascade=cascade)
 
 
 def _check_parts(config: Any) -> None:

@@ -1,7 +1,6 @@
 """Run an evaluation: every method at every budget on the same items, batch by batch, where it was left."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,13 @@ from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.folder import claim, prepare
 from arr_coc.eval.journal import everything, journal
 from arr_coc.eval.markdown import markdown
-from arr_coc.eval.models import load
+from arr_coc.eval.models import calibrated, load
 from arr_coc.eval.plots import accuracy_vs_tokens
 from arr_coc.eval.ranks import Rank
 from arr_coc.eval.report import report
 from arr_coc.eval.samples import Sample
 from arr_coc.eval.table import failures, grouped, paired, rows
 from arr_coc.eval.tasks import Task
-from arr_coc.need import load_need
 
 DONE_BEFORE = "done before"
 """What progress is told of answers that an earlier run gave."""
@@ -42,12 +40,15 @@ def total(config: RunConfig, rank: Rank | None = None) -> int:
 
 
 def evaluate(
-    config: RunConfig, progress: Progress = lambda done, what: None, retry: bool = False
+    config: RunConfig,
+    progress: Progress = lambda done, what: None,
+    retry: bool = False,
+    watch: bool = False,
 ) -> dict[str, Any] | None:
     """Run what is not done yet, write everything into `config.folder`, return the content of results.json.
 
-    With `retry`, what failed before is asked again. Of several processes the last one to finish writes the
-    results; the others return None.
+    With `retry`, what failed before is asked again; with `watch`, samples say how surprising they are. Of
+    several processes the last one to finish writes the results; the others return None.
     """
     need("jinja2", "matplotlib", "scipy")
     rank = Rank.here()
@@ -55,14 +56,14 @@ def evaluate(
     prepare(config.folder)
     loaded = load(config.model, rank.device(config.device), config.dtype)
     if config.need:
-        loaded = replace(loaded, need=load_need(config.need))
+        loaded = calibrated(loaded, config.need)
     task = config.opened(loaded.model.config.model_type)
     folder = claim(config, loaded.weights)
     with journal(folder, rank) as record:
         done = {sample.key: sample for sample in everything(folder) if not (retry and sample.error)}
         if rank.of == 1:
             progress(len(done), DONE_BEFORE)
-        asker = Asker(config, task, loaded)
+        asker = Asker(config, task, loaded, watch=watch)
         settings = len(config.settings())
         items = task.items(config.split_of(task), config.limit)
         for number, batch in enumerate(batches(items, config.batch_size)):

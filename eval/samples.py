@@ -26,16 +26,18 @@ class Sample:
     gold: str
     score: float
     kept: int
-    """Visual tokens that the language model saw."""
+    """Visual tokens that the language model saw; of all looks together if there were several."""
     visual: int
     """Visual tokens that the picture had."""
     kind: str
     picture: str
     words: int
-    """Tokens that are not visual."""
+    """Tokens that are not visual; once a look."""
     kv_bytes: float
     token_layers: int | None = None
     """Visual tokens that each layer of the language model saw, summed over its layers; None: not counted."""
+    surprise: float | None = None
+    """-ln P of the answer, in nats; None: not asked for."""
     error: str = ""
     """Why there is no answer: `item: ...` if nobody could be asked, `model: ...` if the model failed."""
     seconds: float | None = None

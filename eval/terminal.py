@@ -33,7 +33,7 @@ def quiet() -> None:
 
 
 def evaluate_with_progress(
-    config: RunConfig, fresh: bool, console: Console, retry: bool = False
+    config: RunConfig, fresh: bool, console: Console, retry: bool = False, watch: bool = False
 ) -> dict[str, Any] | None:
     """Run an evaluation under a bar with the time that is left; of several processes the first shows it.
 
@@ -64,7 +64,7 @@ def evaluate_with_progress(
             else:
                 bar.update(running, advance=n, description=what)
 
-        return evaluate(config, step, retry)
+        return evaluate(config, step, retry, watch)
 
 
 def show(results: dict[str, Any], console: Console) -> None:

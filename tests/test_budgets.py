@@ -98,7 +98,7 @@ def test_a_budget_without_sense_is_refused(budget: Any, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in BUDGETS if name not in ("count", "ratio", "at_most", "auto")]
+    "name", [name for name in BUDGETS if name not in ("count", "ratio", "at_most", "auto", "shared")]
 )
 def test_an_adaptive_budget_stays_between_one_and_all(name: str) -> None:
     these = pictures([20, 7, 1])

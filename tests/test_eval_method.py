@@ -86,6 +86,9 @@ def test_an_unknown_scorer_is_named_with_a_guess() -> None:
         ("auto", "auto:0.11"),
         ("auto:64", "auto:64"),
         (" auto:.5", "auto:0.5"),
+        ("shared:64", "shared:64"),
+        ("shared:.5", "shared:0.5"),
+        ("cascade:.05", "cascade:0.05"),
         ("iqr", "iqr"),
         ("1", 1),
         ("5e-2", 0.05),
@@ -98,7 +101,25 @@ def test_a_point_makes_a_ratio_and_a_whole_number_a_count(text: object, budget: 
     assert type(parsed) is type(budget)
 
 
-@pytest.mark.parametrize("text", ["count", "0", "-3", "0.0", "1.5", "half", "", "nan.", True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "count",
+        "0",
+        "-3",
+        "0.0",
+        "1.5",
+        "half",
+        "",
+        "nan.",
+        "shared",
+        "shared:iqr",
+        "shared:2.5",
+        "cascade:1",
+        "cascade:",
+        True,
+    ],
+)
 def test_a_budget_that_keeps_nothing_or_too_much_is_refused_with_the_way_out(text: object) -> None:
     with pytest.raises(ValueError, match=r"budget|keep_ratio"):
         parse_budget(text)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from arr_coc.agent import policy_posterior
 from arr_coc.budgets import BUDGETS
-from arr_coc.climb import climb
+from arr_coc.climb import Walked, walked
 from arr_coc.need import STAKE, Need, look
 from arr_coc.types import Pictures, Scores, Spending
 
@@ -71,8 +71,9 @@ class Auto:
         count = pictures.count[:, None]
         ratios = torch.tensor(RATIOS if self.need is None else self.need.ratios, device=count.device)
         candidates = (ratios * count).round().clamp(min=1).long()
+        path = None
         if self.need is None:
-            loss = _untold(pictures, scores, candidates)
+            loss, path = _untold(pictures, scores, candidates)
         else:
             loss = self.need.surprise(look(pictures, scores))
         largest = float(ratios[-1])
@@ -93,7 +94,7 @@ class Auto:
             best = candidates[here].gather(1, G[here].argmin(1, keepdim=True))
             self.ledger.note(int(best.sum()), float(target[here].sum()))
         q_pi = policy_posterior(G, self.gamma)
-        return Spending(candidates.gather(1, G.argmin(1, keepdim=True))[:, 0], candidates, q_pi)
+        return Spending(candidates.gather(1, G.argmin(1, keepdim=True))[:, 0], candidates, q_pi, path)
 
     @property
     def price(self) -> float:
@@ -113,15 +114,16 @@ class Auto:
 
 def _untold(
     pictures: Pictures, scores: Scores, candidates: Int[Tensor, "picture budgets"]
-) -> Float[Tensor, "picture budgets"]:
+) -> tuple[Float[Tensor, "picture budgets"], Walked]:
     """Share of what the largest greedy set tells that smaller ones do not tell, at the stake of agreement."""
     if scores.of_sets is None:
         raise ValueError(
             "budget='auto' needs a scorer with a value of sets, such as 'efe', or a need that was "
             "learned on this model (arr-coc calibrate)"
         )
-    told = climb(scores.of_sets, pictures.valid, candidates[:, -1]).gains.nan_to_num().cumsum(1)
-    return STAKE * (1 - told.gather(1, candidates - 1) / told[:, -1:].clamp(min=1e-12))
+    path = walked(scores.of_sets, pictures.valid, candidates[:, -1])
+    told = path.path.gains.nan_to_num().cumsum(1)
+    return STAKE * (1 - told.gather(1, candidates - 1) / told[:, -1:].clamp(min=1e-12)), path
 
 
 def fair_price(

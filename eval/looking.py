@@ -1,0 +1,96 @@
+"""Answer in a setting: once, or from more and more tokens until the model is sure (`cascade:0.05`)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+
+from PIL import Image
+
+from arr_coc.budgets.auto import Ledger
+from arr_coc.cascade import Looks
+from arr_coc.eval.answer import Answers, answer
+from arr_coc.eval.method import FULL, Budget, Method, alpha_of
+from arr_coc.eval.models import Loaded
+from arr_coc.eval.prompt import Prompt, encoded, prompt
+from arr_coc.eval.smaller import Setting, as_shown
+
+
+def answered(
+    loaded: Loaded,
+    setting: Setting,
+    shown: Prompt,
+    pictures: Sequence[Sequence[Image.Image]],
+    questions: Sequence[str],
+    seed: int,
+    max_new_tokens: int,
+    ledger: Ledger | None = None,
+    watch: bool = False,
+) -> Answers:
+    """Greedy answers in a setting. `shown` are the pictures and questions, prepared as they are.
+
+    `ledger`: what a budget that holds a mean has spent; `watch`: and how surprising the answers are. A prompt
+    that is looked at again is asked from the beginning, with all its words, and that counts.
+    """
+    method, budget = setting
+    alpha = alpha_of(budget)
+    if alpha is None:
+        seen = as_shown(loaded, setting, shown, pictures, questions, seed, ledger)
+        return answer(loaded, *seen, max_new_tokens, watch)
+    looks, going, so_far = looks_of(loaded, method, alpha), list(range(len(questions))), None
+    steps: list[tuple[Method, Budget, float]] = [
+        (method, ratio, limit) for ratio, limit in zip(looks.ratios, looks.limits, strict=True)
+    ]
+    for way, share, limit in [*steps, (FULL, 1.0, inf)]:
+        asked, shows = [questions[i] for i in going], [pictures[i] for i in going]
+        if so_far is not None:
+            again = prompt(loaded, shows, asked)
+            shown = again if shown.encoded is None else encoded(loaded, again, way.needs(share, seed))
+        look = answer(
+            loaded, *as_shown(loaded, (way, share), shown, shows, asked, seed), max_new_tokens, watch=True
+        )
+        so_far = look if so_far is None else _after(so_far, look, going)
+        going = [i for i, nats in zip(going, look.surprise or (), strict=True) if nats >= limit]
+        if not going:
+            break
+    assert so_far is not None
+    return so_far
+
+
+def looks_of(loaded: Loaded, method: Method, alpha: float) -> Looks:
+    """Raises ValueError where nothing was rehearsed, or with another method."""
+    if loaded.cascade is None:
+        raise ValueError(
+            f"the budget cascade:{alpha} has to know how sure is sure enough: run arr-coc calibrate MODEL "
+            f"--method {method.name}, and give its file with --need"
+        )
+    if loaded.cascade.method != method.name:
+        raise ValueError(
+            f"the looks of this cascade were rehearsed with {loaded.cascade.method}, and the bound does not "
+            f"hold for {method.name}: run arr-coc calibrate MODEL --method {method.name}"
+        )
+    return loaded.cascade.looks(alpha)
+
+
+def _after(before: Answers, look: Answers, going: Sequence[int]) -> Answers:
+    """What is known after one more look at some of the rows."""
+    texts, keep, surprise = list(before.texts), list(before.keep), list(before.surprise or ())
+    words, token_layers, kept = list(before.words), list(before.token_layers), list(before.kept)
+    for nth, row in enumerate(going):
+        texts[row], keep[row] = look.texts[nth], look.keep[nth]
+        surprise[row] = (look.surprise or ())[nth]
+        words[row] += look.words[nth]
+        token_layers[row] += look.token_layers[nth]
+        kept[row] += look.kept[nth]
+    return replace(
+        look,
+        texts=texts,
+        keep=keep,
+        surprise=surprise,
+        words=words,
+        token_layers=token_layers,
+        kept=kept,
+        seconds=before.seconds + look.seconds,
+        prefill_ms=before.prefill_ms + look.prefill_ms,
+        select_ms=before.select_ms + look.select_ms,
+        kv_bytes=max(before.kv_bytes, look.kv_bytes),
+    )
