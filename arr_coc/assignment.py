@@ -17,6 +17,8 @@ class Assignment:
     """False where a picture keeps fewer than the widest."""
     joined: Bool[Tensor, "picture visual kept"]
     """True where a kept token speaks for a token: once a token, or never, at padding and below the gate."""
+    part: Float[Tensor, "picture visual"] | None = None
+    """How much of a token its speaker says, in (0, 1], 1 for itself; None: all of it."""
 
     def speaker(self) -> Int[Tensor, "picture visual"]:
         """Place of the kept token that speaks for each one; -1 where none does."""
@@ -26,19 +28,23 @@ class Assignment:
         return self.kept.gather(1, self.joined.byte().argmax(2)).masked_fill(~spoken, -1)
 
     def mass(self, width: int) -> Float[Tensor, "picture visual"]:
-        """Number of tokens that each kept one stands for, itself included; 0 at dropped ones."""
-        return self._place(self.joined.sum(1).float()[..., None], width)[..., 0]
+        """Number of tokens that each kept one stands for, itself included, by `part`; 0 at dropped ones."""
+        return self._place(self._said.sum(1)[..., None], width)[..., 0]
 
     def mean(
         self, tokens: Float[Tensor, "picture visual dim"], weights: Float[Tensor, "picture visual"]
     ) -> Float[Tensor, "picture visual dim"]:
         """The weighted mean of what each kept token stands for, in its place; 0 at dropped ones.
 
-        The posterior mean of a cluster whose members are read with precision `weights`.
+        The posterior mean of a cluster whose members are read with precision `weights`, times `part`.
         """
-        share = (self.joined * weights[..., None]).transpose(1, 2)  # (picture, kept, visual)
+        share = (self._said * weights[..., None]).transpose(1, 2)  # (picture, kept, visual)
         share = share / share.sum(2, keepdim=True).clamp(min=1e-12)
         return self._place(share @ tokens, tokens.shape[1])
+
+    @property
+    def _said(self) -> Float[Tensor, "picture visual kept"]:
+        return self.joined.float() if self.part is None else self.joined * self.part[..., None]
 
     def _place(self, x: Float[Tensor, "picture kept dim"], width: int) -> Float[Tensor, "picture visual dim"]:
         """Put what belongs to the kept tokens where they stand."""

@@ -1,4 +1,4 @@
-"""What a set of tokens tells of the picture: trace, log-determinant and facility location, token by token.
+"""What a set of tokens tells of the picture, token by token: trace and log-determinant.
 
 The picture is a Gaussian field z ~ N(0, K) over its tokens, K = features features'. To keep the set S is to
 read z_j + noise of variance sigma2 at every j in S; C, the posterior covariance, is what remains unknown.
@@ -26,7 +26,7 @@ class Functional(Protocol):
         ...
 
 
-EPISTEMIC: Registry[Functional] = Registry("epistemic functional")
+EPISTEMIC: Registry[Functional] = Registry("epistemic functional", filled_by="arr_coc.facility")
 """How a set of tokens may be valued."""
 
 WIDE = 256
@@ -148,54 +148,19 @@ class LogDet:
         self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
 
 
-@EPISTEMIC.register("facility")
-class Facility:
-    """Every token is explained by its best kept one alone, in nats: sum_t omega_t max_(j in S) i(t, j).
-
-    i(t, j) is what reading j tells of a reading of t, and 0 where the two point apart: a lower bound of the
-    value of `trace` that a decoder can cash in without interpolation. Submodular. O(N^2) memory; a step costs
-    N for each token that the new one explains better, so that late steps are cheap. What is taken off the
-    gains drifts in float32: every `REFRESH` steps they are made anew.
-    """
-
-    REFRESH = 16
+@EPISTEMIC.register("modular")
+class Modular:
+    """The control without information: a set is worth what its tokens are preferred, sum_j omega_j."""
 
     def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
-        kernel = features @ features.transpose(1, 2)
-        read = kernel.diagonal(dim1=1, dim2=2) + sigma2
-        told = kernel.relu_().square_().div_(read[:, :, None] * read[:, None, :])
-        self._told = told.clamp_(max=1 - 1e-6).neg_().log1p_().mul_(-0.5)  # symmetric: told of whom by whom
-        self._best = torch.zeros_like(weights)
-        self._picture = torch.arange(len(features), device=features.device)
         self._weights = weights
-        self._steps = 0
-        self._gains = self._made_anew()
 
     def gains(self) -> PerToken:
-        """Nats that each token would add."""
-        return self._gains
+        """Preference of each token over chance, whatever was picked."""
+        return self._weights
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
-        """Let one more token a picture speak for those most like it."""
-        best = torch.maximum(self._best, self._told[self._picture, picked])
-        better = best > self._best
-        self._steps += 1
-        if self._steps % self.REFRESH == 0:
-            self._best = best
-            self._gains = self._made_anew()
-            return
-        # A host sync: how many tokens are explained better, in the picture that has most of them.
-        most = int(better.sum(1).max()) if better.numel() else 0
-        told_of = better.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
-        low, high = self._best.gather(1, told_of)[..., None], best.gather(1, told_of)[..., None]
-        told = self._told[self._picture[:, None], told_of]  # (picture, told of, visual)
-        lost = torch.minimum(torch.maximum(told, low), high).sub_(low)
-        lost = self._weights.gather(1, told_of)[:, None] @ lost
-        self._gains = (self._gains - lost[:, 0]).relu_()
-        self._best = best
-
-    def _made_anew(self) -> PerToken:
-        return ((self._told - self._best[:, None, :]).relu_() @ self._weights[..., None])[..., 0]
+        """No token makes another one less worth."""
 
 
 def _observe(

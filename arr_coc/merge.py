@@ -13,10 +13,13 @@ from arr_coc.types import Pictures
 def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float = -1.0) -> Assignment:
     """Let every dropped token join the kept one of largest cosine, if at least `gate`; ties to the first.
 
-    Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory.
+    Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory. A token that
+    points as its speaker does, but is only r times as loud, counts for e^(r - 1): what it would get of the
+    attention that gives the speaker a logit of one nat. Copies count in full, so that ln n stays exact.
     """
     kept, real = listed(keep)
-    direction = functional.normalize(centred(pictures.tokens, pictures.valid), dim=2)
+    tokens = centred(pictures.tokens, pictures.valid)
+    direction = functional.normalize(tokens, dim=2)
     speaker = direction.gather(1, kept[..., None].expand(-1, -1, direction.shape[2]))
     alike = (direction @ speaker.transpose(1, 2)).masked_fill(~real[:, None, :], -torch.inf)
     itself = kept[:, None, :] == torch.arange(keep.shape[1], device=keep.device)[:, None]
@@ -26,4 +29,8 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     closest, speaks = alike.max(dim=2, keepdim=True)
     # Two tokens that point apart have a cosine of -1, but for rounding.
     spoken = (closest.clamp(min=-1.0) >= gate) & (closest > -torch.inf) & pictures.valid[..., None]
-    return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken))
+    loud = torch.linalg.vector_norm(tokens, dim=2)
+    # Its part along the speaker, over the speaker's own length.
+    ratio = closest[..., 0] * loud / loud.gather(1, kept.gather(1, speaks[..., 0])).clamp(min=1e-12)
+    part = torch.where(keep, 1.0, (ratio.clamp(max=1.0) - 1).exp())
+    return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken), part)

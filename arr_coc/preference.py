@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
+from arr_coc.registry import Registry
 from arr_coc.types import Pictures
 
 SIMILARITIES = ("cosine", "dot")
@@ -22,6 +23,16 @@ class Preference(Protocol):
         ...
 
 
+PREFERENCES: Registry[type[Preference]] = Registry("preference")
+"""What a scorer's `preference` may name."""
+
+
+def preference(which: str | Preference) -> Preference:
+    """By name, or one with settings of its own. Raises KeyError for an unknown name."""
+    return PREFERENCES[which]() if isinstance(which, str) else which
+
+
+@PREFERENCES.register("indifferent")
 @dataclass(frozen=True)
 class Indifferent:
     """No token is wanted more than another. Nats, all 0."""
@@ -31,6 +42,7 @@ class Indifferent:
         return torch.zeros_like(pictures.tokens[..., 0])
 
 
+@PREFERENCES.register("words")
 @dataclass(frozen=True)
 class WordPreference:
     """Wanted is what resembles a word of the question: N pi = (1 - eps) N softmax(gamma z) + eps, in nats.
@@ -40,7 +52,7 @@ class WordPreference:
     live in one space. To halve gamma is to take the square root of the preference.
     """
 
-    gamma: float = 0.5
+    gamma: float = 1.0
     """Precision of the source; 0 ignores it."""
     eps: float = 0.1
     """Habit of looking everywhere: share of the preference that is uniform."""

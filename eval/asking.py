@@ -7,13 +7,15 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from arr_coc.allocate import Allocator
 from arr_coc.budgets.auto import Ledger
 from arr_coc.eval.answer import Answers
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.looking import answered
-from arr_coc.eval.method import AUTO, target_of
+from arr_coc.eval.method import AUTO, BLIND, FULL, target_of
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt, encoded, prompt
+from arr_coc.eval.remembered import Memory, remembered
 from arr_coc.eval.samples import Key, Sample
 from arr_coc.eval.smaller import Setting
 from arr_coc.eval.tasks import Item
@@ -47,6 +49,7 @@ class Asker:
     """What each setting has spent, for budgets that hold a mean over all that is asked."""
     watch: bool = False
     """Write down how surprising each answer is."""
+    _memory: Memory = field(default_factory=Memory)
     _most: dict[Setting, int] = field(default_factory=dict)
     _failed: dict[Setting, int] = field(default_factory=dict)
 
@@ -120,6 +123,7 @@ class Asker:
                 self.task.max_new_tokens,
                 ledger,
                 self.watch,
+                self._shared,
             )
         except Exception as error:
             if len(items) == 1:
@@ -136,6 +140,13 @@ class Asker:
             prepared.clear()
             _free()
         return self._asked(setting, items[:half], prepared) + self._asked(setting, items[half:], prepared)
+
+    def _shared(self, allocator: Allocator) -> Allocator:
+        """One that shares what it scores and climbs with other settings of its scorer, if that is wanted."""
+        if not self.config.share_choice:
+            return allocator
+        budgets = [budget for method, budget in self.settings if method not in (FULL, BLIND)]
+        return remembered(allocator, self._memory, budgets)
 
     def _encoded(self, inputs: Prompt) -> Prompt:
         """With what any of the settings needs of the vision tower, so that it runs once."""
@@ -159,6 +170,7 @@ class Asker:
         self, setting: Setting, items: Sequence[Item], answers: Answers, visual: Sequence[int]
     ) -> list[Sample]:
         share = 1 / len(items)
+        timed = not self.config.share_choice
         found = []
         for nth, (item, text) in enumerate(zip(items, answers.texts, strict=True)):
             what: dict[str, Any] = {
@@ -169,8 +181,8 @@ class Asker:
                 "surprise": answers.surprise[nth] if self.watch and answers.surprise else None,
                 "kv_bytes": answers.kv_bytes * share,
                 "seconds": answers.seconds * share,
-                "prefill_ms": answers.prefill_ms * share,
-                "select_ms": answers.select_ms * share,
+                "prefill_ms": answers.prefill_ms * share if timed else None,
+                "select_ms": answers.select_ms * share if timed else None,
             }
             score, error = self._scored(text, item)
             found.append(self._sample(setting, item, answer=text, score=score, error=error, **what))

@@ -46,6 +46,8 @@ class RunConfig:
     """Where kept tokens stand, for all methods that do not say: `original`, `compact`, `centroid`."""
     share_vision: bool = True
     """Encode the pictures of a batch once for all methods and budgets; off: once for each."""
+    share_choice: bool = False
+    """Let settings of one scorer share its scores and the climb; then nothing says how long choosing took."""
     need: str = ""
     """File of `arr-coc calibrate`, for budgets `auto:` and `cascade:`; empty: that in the model's folder."""
     examples: int = 2

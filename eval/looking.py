@@ -1,11 +1,12 @@
 """Answer in a setting: once, or from more and more tokens until the model is sure (`cascade:0.05`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import inf
 
 from PIL import Image
 
+from arr_coc.allocate import Allocator
 from arr_coc.budgets.auto import Ledger
 from arr_coc.cascade import Looks
 from arr_coc.eval.answer import Answers, answer
@@ -25,17 +26,19 @@ def answered(
     max_new_tokens: int,
     ledger: Ledger | None = None,
     watch: bool = False,
+    shared: Callable[[Allocator], Allocator] = lambda allocator: allocator,
 ) -> Answers:
     """Greedy answers in a setting. `shown` are the pictures and questions, prepared as they are.
 
-    `ledger`: what a budget that holds a mean has spent; `watch`: and how surprising the answers are. A prompt
-    that is looked at again is asked from the beginning, with all its words, and that counts.
+    `ledger`: what a budget that holds a mean has spent; `watch`: and how surprising the answers are;
+    `shared`: an allocator that chooses alike, with less work. A prompt that is looked at again is asked from
+    the beginning, with all its words, and that counts.
     """
     method, budget = setting
     alpha = alpha_of(budget)
     if alpha is None:
-        seen = as_shown(loaded, setting, shown, pictures, questions, seed, ledger)
-        return answer(loaded, *seen, max_new_tokens, watch)
+        seen, allocator = as_shown(loaded, setting, shown, pictures, questions, seed, ledger)
+        return answer(loaded, seen, allocator and shared(allocator), max_new_tokens, watch)
     looks, going, so_far = looks_of(loaded, method, alpha), list(range(len(questions))), None
     steps: list[tuple[Method, Budget, float]] = [
         (method, ratio, limit) for ratio, limit in zip(looks.ratios, looks.limits, strict=True)

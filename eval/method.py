@@ -1,13 +1,17 @@
 """A method and a budget as the command line has them: `efe+merge+ln_n`, `0.11`, `64`, `auto:32`."""
 
 from dataclasses import MISSING, dataclass, fields
+from itertools import groupby
 from typing import Any
 
 from arr_coc.allocate import Allocator
 from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.auto import Auto, Ledger
+from arr_coc.epistemic import EPISTEMIC
 from arr_coc.need import Need
 from arr_coc.positions import POSITIONS
+from arr_coc.preference import PREFERENCES
+from arr_coc.registry import Registry
 from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers import SCORERS
 
@@ -21,7 +25,9 @@ Budget = int | float | str
 differs from the full model with that probability; or a name in `BUDGETS`."""
 ORIGINAL = "original"
 SWITCHES = ("merge", "ln_n", *(policy for policy in POSITIONS if policy != ORIGINAL))
-"""Of every method. One that rates tokens by a source of relevance takes a name in `RELEVANCE`, too."""
+"""Of every method."""
+PARTS: dict[str, Registry[Any]] = {"source": RELEVANCE, "epistemic": EPISTEMIC, "preference": PREFERENCES}
+"""Settings of a scorer that are switched by a name: `scope+received`, `efe+logdet`, `efe+indifferent`."""
 
 
 @dataclass(frozen=True)
@@ -32,29 +38,32 @@ class Method:
     merge: bool = False
     precision: bool = False
     positions: str = ORIGINAL
-    source: str | None = None
-    """What rates the tokens, a name in `RELEVANCE`; None: the scorer's own choice."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """Settings of the scorer that are switched, in the order of `PARTS`; the others are its own choice."""
 
     @staticmethod
     def parse(text: str, merge: bool = False, precision: bool = False, positions: str = ORIGINAL) -> "Method":
-        """Read `scorer[+source][+merge][+ln_n][+compact or +centroid]`; the other arguments hold for all.
+        """Read `scorer[+part ...][+merge][+ln_n][+compact or +centroid]`; the other arguments hold for all.
 
         Raises KeyError for an unknown scorer or policy, ValueError for a switch.
         """
         scorer, *switches = (part.strip() for part in text.split("+"))
         POSITIONS[positions]  # says what there is
         part: Any = None if scorer == FULL.scorer else SCORERS[scorer]
-        rated = part is not None and "source" in [field.name for field in fields(part)]
-        known = (*RELEVANCE, *SWITCHES) if rated else SWITCHES
+        settings = [] if part is None else [field.name for field in fields(part) if field.name in PARTS]
+        named = [(setting, name) for setting in PARTS if setting in settings for name in PARTS[setting]]
+        known = (*(name for _, name in named), *SWITCHES)
         for switch in switches:
             if switch not in known:
                 raise ValueError(
                     f"method {text!r} has the unknown switch {switch!r}: write SCORER"
                     + "".join(f"[+{name}]" for name in known)
                 )
-        sources = [switch for switch in switches if switch in RELEVANCE]
-        if len(sources) > 1:
-            raise ValueError(f"method {text!r} has two sources of relevance: choose {' or '.join(sources)}")
+        parts = tuple((setting, name) for setting, name in named if name in switches)
+        for setting, group in groupby(parts, lambda part: part[0]):
+            names = [name for _, name in group]
+            if len(names) > 1:
+                raise ValueError(f"method {text!r} has two names for {setting}: choose {' or '.join(names)}")
         policies = [switch for switch in switches if switch in POSITIONS] or [positions]
         if len(policies) > 1:
             raise ValueError(f"method {text!r} has two position policies: choose {' or '.join(policies)}")
@@ -63,15 +72,15 @@ class Method:
             merge or "merge" in switches,
             precision or "ln_n" in switches,
             policies[0],
-            sources[0] if sources else None,
+            parts,
         )
 
     @property
     def name(self) -> str:
         """The one way to write it."""
         moved = "" if self.positions == ORIGINAL else f"+{self.positions}"
-        rated = "" if self.source is None else f"+{self.source}"
-        return self.scorer + rated + "+merge" * self.merge + "+ln_n" * self.precision + moved
+        switched = "".join(f"+{name}" for _, name in self.parts)
+        return self.scorer + switched + "+merge" * self.merge + "+ln_n" * self.precision + moved
 
     @property
     def shrinks(self) -> bool:
@@ -89,8 +98,7 @@ class Method:
             return None
         part: Any = SCORERS[self.scorer]
         settings: dict[str, Any] = {"seed": seed} if "seed" in [field.name for field in fields(part)] else {}
-        if self.source is not None:
-            settings["source"] = self.source
+        settings |= dict(self.parts)
         spender: Any = budget or 1  # `blind` keeps nothing, whatever it is asked for
         if isinstance(budget, str) and budget.startswith(AUTO):
             spender = Auto(target_of(budget), need, ledger=ledger or Ledger())

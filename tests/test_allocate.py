@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.allocate import Allocator
+from arr_coc.preference import centred
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.select import SELECTORS
@@ -107,7 +108,9 @@ def test_every_selector_can_add_the_precision_of_what_a_kept_token_stands_for(
     kept = allocation.keep & prefill.visual
     assert (allocation.bias[~kept] == 0).all()
     mass = torch.where(kept, allocation.bias.exp(), 0.0)
-    assert_close(mass.sum(1), prefill.visual.sum(1).float())
+    # Nobody counts for more than one, and whoever is kept for no less.
+    assert (mass.sum(1) <= prefill.visual.sum(1) + 1e-4).all()
+    assert (allocation.bias[kept] >= 0).all()
     merges = selector == "pool" or (selector == "own" and scorer in MERGING)
     assert (allocation.embeds is not None) == merges
 
@@ -130,9 +133,14 @@ def test_merging_replaces_kept_tokens_by_the_mean_of_their_cluster_and_nothing_e
         alike = unit @ unit[mine].T
         alike[mine] = torch.eye(4) * 9
         cluster = alike.argmax(1)
-        mean = torch.stack([tokens[cluster == c].mean(0) for c in range(4)])
+        away = tokens - tokens.mean(0)
+        speaker = away[mine][cluster]
+        part = (((away * speaker).sum(1) / speaker.square().sum(1)).clamp(max=1) - 1).exp()
+        part[mine] = 1
+        here = torch.stack([(cluster == c) * part for c in range(4)])
+        mean = here @ tokens / here.sum(1, keepdim=True)
         assert_close(allocation.embeds[row][kept[row]], mean.to(dtype))
-        assert_close(allocation.bias[row][kept[row]], torch.bincount(cluster).float().log())
+        assert_close(allocation.bias[row][kept[row]], here.sum(1).log())
 
 
 @every_scorer
@@ -167,7 +175,10 @@ def test_merging_weighs_by_preference_where_the_scorer_has_one() -> None:
     scores = ExpectedFreeEnergy()(prefill.pictures())
     assert weighted.embeds is not None
     assert scores.pragmatic is not None
-    weights = scores.pragmatic[0].exp()
+    away = centred(prefill.pictures().tokens, prefill.pictures().valid)[0]
+    speaker = away[weighted.keep[0][prefill.visual[0]]][0]
+    part = ((away @ speaker / speaker.square().sum()).clamp(max=1) - 1).exp()
+    weights = scores.pragmatic[0].exp() * part
     mean = (weights[:, None] * prefill.embeds[0][prefill.visual[0]]).sum(0) / weights.sum()
     assert_close(weighted.embeds[0][weighted.keep[0] & prefill.visual[0]][0], mean)
 

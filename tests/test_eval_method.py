@@ -41,8 +41,19 @@ def test_a_source_of_relevance_is_a_switch_of_methods_that_have_one() -> None:
     assert method.needs(0.5, seed=0) == ("received",)
     with pytest.raises(ValueError, match="unknown switch 'received'"):
         Method.parse("divprune+received")
-    with pytest.raises(ValueError, match="two sources of relevance: choose cls or text"):
+    with pytest.raises(ValueError, match="two names for source: choose cls or text"):
         Method.parse("trim+cls+text")
+
+
+def test_what_a_set_tells_and_what_is_preferred_are_switches_of_methods_that_ask_for_both() -> None:
+    method = Method.parse("efe+ln_n+indifferent+logdet")
+
+    assert method.name == "efe+logdet+indifferent+ln_n"
+    assert Method.parse(method.name) == method
+    scorer = method.allocator(0.5, seed=0).scorer  # type: ignore[union-attr]
+    assert (scorer.epistemic, scorer.preference) == ("logdet", "indifferent")  # type: ignore[union-attr]
+    with pytest.raises(ValueError, match="unknown switch 'logdet'"):
+        Method.parse("cdpruner+logdet")
 
 
 def test_two_policies_or_an_unknown_one_are_refused() -> None:

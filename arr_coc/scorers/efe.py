@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from arr_coc.epistemic import EPISTEMIC
-from arr_coc.preference import Preference, WordPreference, centred
+from arr_coc.preference import Preference, centred, preference
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -27,10 +27,10 @@ class ExpectedFreeEnergy:
     """
 
     selector: ClassVar[str] = "greedy"
-    epistemic: str = "trace"
-    """Value of sets: `trace`, `logdet` or `facility` (`EPISTEMIC`)."""
-    preference: Preference = WordPreference()  # noqa: RUF009 (frozen)
-    """What the question would like to see."""
+    epistemic: str = "readouts"
+    """Value of sets: `readouts`, `trace`, `nearest`, `logdet`, `facility` or `modular` (`EPISTEMIC`)."""
+    preference: str | Preference = "words"
+    """What the question would like to see: a name in `PREFERENCES`, or one with settings of its own."""
     sigma2: float = 0.05
     """Noise of reading a token, as a share of the mean token energy: the scale of redundancy."""
     rank: int | None = 128
@@ -41,6 +41,7 @@ class ExpectedFreeEnergy:
 
     def __post_init__(self) -> None:
         EPISTEMIC[self.epistemic]  # says what there is
+        preference(self.preference)
         if self.sigma2 <= 0:
             raise ValueError(
                 f"sigma2 must be above 0, got {self.sigma2}: without noise redundancy is singular"
@@ -51,7 +52,7 @@ class ExpectedFreeEnergy:
     def __call__(self, pictures: Pictures) -> Scores:
         """Parts in nats: ln(N pi), and the information 1/2 ln(1 + K_jj / s2) of reading one token alone."""
         features = self._features(pictures)
-        log_preference = self.preference(pictures)
+        log_preference = preference(self.preference)(pictures)
         weights = log_preference.exp() * pictures.valid
         value = EPISTEMIC[self.epistemic](features, weights, self.sigma2)
         return Scores(

@@ -54,6 +54,12 @@ def item(split: str, index: int) -> SceneItem:
     return SceneItem(f"{split}-{index:06d}", image, question.text, question.answer, question.kind)
 
 
+def crowd(split: str, index: int) -> int:
+    """How many things are in the picture of an item, whatever its size. Raises as `item` does."""
+    things, _ = _compose(_generator(split, index), list(KINDS)[index % len(KINDS)])
+    return len(things)
+
+
 def sized_item(split: str, index: int) -> SceneItem:
     """The same item at one of six sizes. Sizes take turns, each with all kinds. Raises as `item` does."""
     one = item(split, index)

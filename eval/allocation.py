@@ -1,0 +1,188 @@
+"""The evidence: `python -m arr_coc.eval.allocation --model nano-llava` writes eval/results/allocation/MODEL.*
+
+Every selector with and without the log-precision ln n, and with merging; five budgets; unseen items of
+every task the model was made for; each stratum by itself. What is compared with ours is the *best* of the
+others, at each budget, chosen on the very items that are reported: the choice favours them. Goes on where it
+was stopped.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from arr_coc.eval.allocation_report import drawn, written
+from arr_coc.eval.atomic import write_json, write_text
+from arr_coc.eval.config import RunConfig
+from arr_coc.eval.environment import environment, source_folder
+from arr_coc.eval.flops import DecoderShape
+from arr_coc.eval.method import BLIND, FULL
+from arr_coc.eval.models import load
+from arr_coc.eval.nano.dataset import crowd
+from arr_coc.eval.nano.quality import TASKS
+from arr_coc.eval.samples import Sample, read
+from arr_coc.eval.table import Group, compared, grouped, rows
+from arr_coc.eval.terminal import evaluate_with_progress
+
+OURS = ("efe+merge+ln_n", "efe+ln_n", "efe")
+"""The first is the one that the claims are about; chosen on validation items."""
+BUDGETS = (0.33, 0.22, 0.11, 0.055, 0.028)
+CLAIMED = (0.11, 0.055)
+BY_ATTENTION = ("agileprune", "fastervlm", "hiprune", "holov", "id_selection", "prumerge_plus", "scope",
+                "visionzip", "vispruner")  # fmt: skip
+"""By the class token's attention. These models have none that was trained: what patches receive instead."""
+RATED = ("cdpruner", "dart", "divprune", "eadp", "mmtok", "trim", "trim+received",
+         *(f"{name}+received" for name in BY_ATTENTION))  # fmt: skip
+POOLED = ("prumerge+received", "tome")
+"""Those that merge anyway, besides some of the above, whose switch for it does nothing."""
+INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
+"""Of methods that drop between the layers of the language model, at equal token-layers."""
+CONTROLS = ("random", "stride", "seed", "seed_per_sample")
+SMALLER = ("pool", "downsample")
+ABLATIONS = (
+    "efe+indifferent+ln_n", "efe+modular+ln_n", "efe+trace+ln_n", "efe+nearest+ln_n", "efe+logdet+ln_n",
+    "efe+facility+ln_n", "efe+merge", "efe+ln_n+compact", "efe+merge+ln_n+centroid",
+)  # fmt: skip
+SEEDS = (1, 2)
+"""Of the control that draws, besides 0."""
+
+
+def variants(method: str) -> tuple[str, ...]:
+    """As published, with our bias, with our merging too."""
+    return (method, f"{method}+ln_n", f"{method}+merge+ln_n")
+
+
+def settings() -> dict[str, tuple[str, ...]]:
+    """Runs by name: methods of one scorer stand together, so that they share its scores."""
+    every = [name for method in ("efe", *RATED, *CONTROLS) for name in variants(method)]
+    every += [f"{method}{switch}" for method in (*POOLED, *SMALLER) for switch in ("", "+ln_n")]
+    draws = {f"draw-{seed}": variants(CONTROLS[0]) for seed in SEEDS}
+    return {"before": tuple(every), "inside": INSIDE, "ablations": ABLATIONS, **draws}
+
+
+def configs(
+    model: str, limit: int, split: str, runs: Path, only: tuple[str, ...]
+) -> Iterator[tuple[str, RunConfig]]:
+    """What is run, by name."""
+    for task in TASKS[model]:
+        for name, methods in settings().items():
+            if only and name not in only:
+                continue
+            yield (
+                f"{task}-{name}",
+                RunConfig(
+                    model=model,
+                    task=task,
+                    methods=methods,
+                    budgets=CLAIMED if name == "ablations" else BUDGETS,
+                    limit=limit,
+                    split=split,
+                    batch_size=50 if model == "nano-llava" else 25,
+                    seed=int(name.removeprefix("draw-")) if name.startswith("draw") else 0,
+                    share_choice=True,
+                    examples=0,
+                    out=str(runs / model),
+                    name=f"{task}-{name}",
+                ),
+            )
+
+
+def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> dict[str, Any]:
+    """Rows, strata, and ours against the best of the others, of one task."""
+    settings = list(dict.fromkeys((s.method, s.budget) for s in samples))
+    groups = grouped(samples, settings)
+    strata = {s.id: strata_of(s) for s in samples}
+    found = rows(groups, shape, config.opened(), config.seed)
+    for row in found:
+        group = groups[row["method"], row["budget"]]
+        row["strata"] = {
+            name: sum(s.score for s in part) / len(part) for name, part in _by_stratum(group, strata).items()
+        }
+    return {"rows": found, "against_best": list(_against_best(groups, strata, config.seed))}
+
+
+def strata_of(sample: Sample) -> tuple[str, ...]:
+    """Kind of question; and of a scene, whether it is nearly empty or crowded."""
+    if sample.task == "scene_reading":
+        return (sample.kind,)
+    split, number = sample.id.split("-")[:2]
+    n = crowd(split, int(number))
+    return (sample.kind, "empty" if n <= 3 else "crowded" if n >= 9 else "middling")
+
+
+def _by_stratum(group: list[Sample], strata: dict[str, tuple[str, ...]]) -> dict[str, list[Sample]]:
+    parts: dict[str, list[Sample]] = {}
+    for sample in group:
+        for name in strata[sample.id]:
+            parts.setdefault(name, []).append(sample)
+    return dict(sorted(parts.items()))
+
+
+def _against_best(groups: Group, strata: dict[str, tuple[str, ...]], seed: int) -> Iterator[dict[str, Any]]:
+    """At every budget: ours against the best as published, and against the best with our bias or merging."""
+    apart = (FULL.name, BLIND.name)
+    others = {method for method, _ in groups if method not in apart and method.split("+")[0] != "efe"}
+    published = {method for method in others if not method.endswith("ln_n")}
+    for budget in BUDGETS:
+        for pool, among in (("as published", published), ("with our bias", others)):
+            there = {m: _mean(groups[m, budget]) for m in sorted(among) if (m, budget) in groups}
+            if not there or (OURS[0], budget) not in groups:
+                continue
+            best = max(there, key=lambda method: there[method])
+            ours, theirs = groups[OURS[0], budget], groups[best, budget]
+            parts, counterparts = _by_stratum(ours, strata), _by_stratum(theirs, strata)
+            yield {
+                "budget": budget,
+                "ours": OURS[0],
+                "among": pool,
+                "best": best,
+                "accuracy": [_mean(ours), there[best]],
+                **compared(ours, theirs, seed),
+                "strata": {name: compared(parts[name], counterparts[name], seed) for name in parts},
+            }
+
+
+def _mean(group: list[Sample]) -> float:
+    return sum(sample.score for sample in group) / len(group)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", choices=list(TASKS), default="nano-llava")
+    parser.add_argument("--limit", type=int, default=2000, help="items of each task")
+    parser.add_argument("--split", default="test", help="validation: to choose settings by")
+    parser.add_argument("--only", nargs="*", default=(), choices=list(settings()), help="of the runs, these")
+    parser.add_argument(
+        "--runs", type=Path, default=Path("runs/allocation"), help="folder of the evaluations"
+    )
+    parser.add_argument("--out", type=Path, default=None, help="folder; a source checkout has a place for it")
+    args = parser.parse_args()
+    out = args.out or (source_folder() or Path()) / "allocation"
+    console = Console()
+    samples: dict[str, dict[tuple[str, Any, str], Sample]] = {task: {} for task in TASKS[args.model]}
+    made: dict[str, RunConfig] = {}
+    for name, config in configs(args.model, args.limit, args.split, args.runs, tuple(args.only)):
+        console.print(name)
+        if evaluate_with_progress(config, False, console) is None:
+            raise SystemExit("this evidence is made in one process")
+        made[config.task] = config
+        for sample in read(config.folder / "samples.jsonl"):
+            if config.seed and sample.method not in (FULL.name, BLIND.name):
+                sample = replace(sample, method=f"{sample.method} seed {config.seed}")
+            samples[config.task].setdefault((sample.method, sample.budget, sample.id), sample)
+    shape = DecoderShape.of(load(args.model, "cpu", "float32").model.config)
+    tasks = {task: evidence(list(samples[task].values()), shape, config) for task, config in made.items()}
+    results = {**environment(), "model": args.model, "limit": args.limit, "split": args.split, "tasks": tasks}
+    write_json(out / f"{args.model}.json", results)
+    write_text(out / f"{args.model}.md", written(results))
+    drawn(results, out / f"{args.model}.png")
+
+
+if __name__ == "__main__":
+    main()
