@@ -30,6 +30,8 @@ from arr_coc.eval.terminal import evaluate_with_progress
 OURS = ("efe+merge+ln_n", "efe+ln_n", "efe")
 """The first is the one that the claims are about; chosen on validation items."""
 BUDGETS = (0.33, 0.22, 0.11, 0.055, 0.028)
+SMALL = (0.11, 0.055, 0.028)
+"""Where our bias and our merging are lent to the others too."""
 CLAIMED = (0.11, 0.055)
 BY_ATTENTION = ("agileprune", "fastervlm", "hiprune", "holov", "id_selection", "prumerge_plus", "scope",
                 "visionzip", "vispruner")  # fmt: skip
@@ -50,17 +52,20 @@ SEEDS = (1, 2)
 """Of the control that draws, besides 0."""
 
 
-def variants(method: str) -> tuple[str, ...]:
-    """As published, with our bias, with our merging too."""
-    return (method, f"{method}+ln_n", f"{method}+merge+ln_n")
-
-
-def settings() -> dict[str, tuple[str, ...]]:
-    """Runs by name: methods of one scorer stand together, so that they share its scores."""
-    every = [name for method in ("efe", *RATED, *CONTROLS) for name in variants(method)]
-    every += [f"{method}{switch}" for method in (*POOLED, *SMALLER) for switch in ("", "+ln_n")]
-    draws = {f"draw-{seed}": variants(CONTROLS[0]) for seed in SEEDS}
-    return {"before": tuple(every), "inside": INSIDE, "ablations": ABLATIONS, **draws}
+def settings() -> dict[str, tuple[tuple[str, ...], tuple[float, ...]]]:
+    """Runs by name: methods and budgets. Those of one scorer stand together: they share its scores."""
+    lent = ("+ln_n", "+merge+ln_n")
+    before = (*RATED, *CONTROLS)
+    return {
+        "published": ((*OURS, *before, *POOLED, *SMALLER), BUDGETS),
+        "lent": (
+            (*(f"{m}{switch}" for m in before for switch in lent), *(f"{m}+ln_n" for m in POOLED + SMALLER)),
+            SMALL,
+        ),
+        "inside": (INSIDE, BUDGETS),
+        "ablations": (ABLATIONS, CLAIMED),
+        **{f"draw-{seed}": (tuple(CONTROLS[0] + switch for switch in ("", *lent)), SMALL) for seed in SEEDS},
+    }
 
 
 def configs(
@@ -68,7 +73,7 @@ def configs(
 ) -> Iterator[tuple[str, RunConfig]]:
     """What is run, by name."""
     for task in TASKS[model]:
-        for name, methods in settings().items():
+        for name, (methods, budgets) in settings().items():
             if only and name not in only:
                 continue
             yield (
@@ -77,10 +82,10 @@ def configs(
                     model=model,
                     task=task,
                     methods=methods,
-                    budgets=CLAIMED if name == "ablations" else BUDGETS,
+                    budgets=budgets,
                     limit=limit,
                     split=split,
-                    batch_size=50 if model == "nano-llava" else 25,
+                    batch_size=100 if model == "nano-llava" else 25,
                     seed=int(name.removeprefix("draw-")) if name.startswith("draw") else 0,
                     share_choice=True,
                     examples=0,

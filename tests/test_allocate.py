@@ -16,7 +16,7 @@ from tests.contexts import context
 
 ROWS = [[3, 12, 2], [4, 9, 1, 16, 3], [6]]
 every_scorer = pytest.mark.parametrize("scorer", SCORERS)
-MERGING = {"visionzip", "prumerge", "prumerge_plus", "trim", "tome"}
+MERGING = {"quadtree", "visionzip", "prumerge", "prumerge_plus", "trim", "tome"}
 COUNTS = torch.tensor([[12, 0], [9, 16], [0, 0]])
 
 

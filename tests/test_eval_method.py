@@ -78,7 +78,7 @@ def test_the_full_budget_attaches_nothing() -> None:
 
 def test_an_unknown_switch_is_named_with_what_there_is() -> None:
     with pytest.raises(ValueError, match=r"unknown switch 'log'.*SCORER\[\+merge\]\[\+ln_n\]"):
-        Method.parse("efe+log")
+        Method.parse("divprune+log")
 
 
 def test_an_unknown_scorer_is_named_with_a_guess() -> None:
