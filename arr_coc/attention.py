@@ -20,8 +20,8 @@ RECURRENT = ("linear_attention", "conv")
 TAKES_A_FLOAT_MASK = ("eager", "sdpa")
 
 Masks = Any
-"""One mask, or one per type of layer, whose keys may be fewer where a window slides: a float tensor (batch, 1,
-queries, keys), or what `arr_coc.weighing` reads."""
+"""One mask, or one per type of layer, whose keys may be fewer where a window slides: a float tensor
+(batch, 1, queries, keys), or what `arr_coc.weighing` reads."""
 
 
 def precision_masks(

@@ -32,12 +32,12 @@ def appended(
     width = -(-max(dim + PARTS, value_dim) // STEP) * STEP
     if width > WIDEST:
         raise ValueError(
-            f"Allocation.bias needs {PARTS} more channels on flash attention, whose heads have at most {WIDEST}, "
-            f"and this model's have {dim}: load it with attn_implementation='sdpa' or 'flex_attention', or "
+            f"Allocation.bias needs {PARTS} more channels on flash attention, whose heads have at most "
+            f"{WIDEST}, and this model's have {dim}: load it with attn_implementation='sdpa' or 'flex_attention', or "
             "choose an allocator without bias"
         )
     # A quarter of what the keys can hold: the kernel adds q . k to it.
-    most = torch.finfo(key.dtype).max / 4
+    most = min(torch.finfo(key.dtype).max, torch.finfo(torch.float).max) / 4
     rest = (bias.float() / scale).clamp(-most, most)
     parts = []
     for _ in range(PARTS):

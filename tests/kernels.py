@@ -1,8 +1,8 @@
-"""Flash attention for models on a CPU: its two functions by their mathematics, under transformers' own calls."""
+"""Lets a model run on any attention; flash attention by its mathematics, under transformers' own calls."""
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
 
@@ -12,7 +12,7 @@ from transformers import modeling_flash_attention_utils as flash
 
 from arr_coc.adapters.tiny import Tiny
 
-NAME = "flash_attention_2"
+KERNELS = ("eager", "sdpa", "flex_attention", "flash_attention_2")
 
 
 def whole(
@@ -62,15 +62,16 @@ def packed(
 
 
 @contextmanager
-def on_flash(tiny: Tiny) -> Iterator[None]:
-    """Let the decoder of a model run on it."""
+def running(tiny: Tiny, how: str) -> Iterator[None]:
+    """Let the decoder of a model run on one of `KERNELS`; flex attention without compiling it."""
     parts: Any = flash
     given = (whole, packed, None, parts._pad_input, parts._unpad_input)
     config = tiny.model.config
-    with (
-        mock.patch.object(flash, "_lazy_imports", lambda *_, **__: given),
-        mock.patch.object(flash, "_loaded_implementation", None),
-        mock.patch.object(config, "_attn_implementation_internal", NAME),
-        mock.patch.object(config.get_text_config(), "_attn_implementation_internal", NAME),
-    ):
+    with ExitStack() as stack:
+        # transformers would not let it run flash on a CPU, nor flex where no one has tried it.
+        for each in {id(config): config, id(config.get_text_config()): config.get_text_config()}.values():
+            stack.enter_context(mock.patch.object(each, "_attn_implementation_internal", how))
+        stack.enter_context(mock.patch.object(flash, "_lazy_imports", return_value=given))
+        stack.enter_context(mock.patch.object(flash, "_loaded_implementation", None))
+        stack.enter_context(torch.compiler.set_stance("force_eager"))
         yield
