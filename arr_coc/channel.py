@@ -33,8 +33,8 @@ def appended(
     if width > WIDEST:
         raise ValueError(
             f"Allocation.bias needs {PARTS} more channels on flash attention, whose heads have at most "
-            f"{WIDEST}, and this model's have {dim}: load it with attn_implementation='sdpa' or 'flex_attention', or "
-            "choose an allocator without bias"
+            f"{WIDEST}, and this model's have {dim}: load it with attn_implementation='sdpa' or "
+            "'flex_attention', or choose an allocator without bias"
         )
     # A quarter of what the keys can hold: the kernel adds q . k to it.
     most = min(torch.finfo(key.dtype).max, torch.finfo(torch.float).max) / 4
