@@ -104,7 +104,7 @@ class PrecisionWeightedAttention(nn.Module):
         return read.transpose(1, 2).reshape(batch, queries, dim)
 
     def _split(self, x: Tensor, heads: int) -> Float[Tensor, "batch heads tokens head_dim"]:
-        return x.unflatten(-1, (heads, self.head_dim)).transpose(1, 2)
+        return x.view(*x.shape[:2], heads, self.head_dim).transpose(1, 2)
 
     def _seen(
         self, queries: int, keys: int, real: Tensor | None, causal: bool, device: torch.device
