@@ -31,6 +31,10 @@ class WeighedBlocks(BlockMask):
         self.blocks = blocks
         self.bias = bias
 
+    def to(self, device: torch.device | str) -> "WeighedBlocks":
+        """On another device: a model that is spread over several moves the mask along."""
+        return WeighedBlocks(self.blocks.to(device), self.bias.to(device))
+
 
 def flash_mask(
     bias: Float[Tensor, "batch keys"], real: Bool[Tensor, "batch keys"] | None

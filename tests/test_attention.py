@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import create_block_mask
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -15,6 +16,7 @@ from arr_coc.attach import attached
 from arr_coc.channel import appended
 from arr_coc.family import FAMILIES
 from arr_coc.types import Allocation, Context
+from arr_coc.weighing import WeighedBlocks
 from tests.kernels import KERNELS, running
 from tests.laws.memory import drift
 from tests.runs import ROWS, Inputs, apart, batches, even, generated, sliding, tiny_model
@@ -106,6 +108,15 @@ def test_the_functions_of_transformers_are_back_when_the_last_block_ends(llava: 
 
     assert ALL_ATTENTION_FUNCTIONS[how] is theirs
     assert how not in ALL_ATTENTION_FUNCTIONS._local_mapping
+
+
+def test_a_mask_that_moves_to_another_device_takes_the_log_precision_along() -> None:
+    blocks = create_block_mask(lambda b, h, q, k: k <= q, B=1, H=None, Q_LEN=4, KV_LEN=4, device="cpu")
+
+    moved = WeighedBlocks(blocks, torch.ones(1, 4)).to("meta")
+
+    assert moved.kv_indices.device.type == moved.bias.device.type == "meta"
+    assert moved.shape == blocks.shape
 
 
 def test_a_function_that_the_user_put_there_is_back_too(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,21 @@ def test_one_head_with_a_precision_is_the_formula_of_the_sketch() -> None:
     assert_close(attention(x, y, y), weights @ attention.value_proj(y))
 
 
+def test_a_temperature_of_every_head_scales_its_queries_and_so_its_logits() -> None:
+    attention, x, y = layer(), tokens(2, 4), tokens(2, 6, seed=2)
+    gamma = torch.tensor([0.5, 1.0, 3.0], dtype=torch.double)
+    q, k, v = heads_of(attention, x, y)
+    logits = q @ k.transpose(2, 3) / math.sqrt(DIM // HEADS)
+    plain = attention(x, y, y)
+    with torch.no_grad():
+        attention.log_precision.copy_(gamma.log())
+
+    tempered = attention(x, y, y).view(2, 4, HEADS, -1)
+
+    assert_close(tempered.transpose(1, 2), (gamma[:, None, None] * logits).softmax(-1) @ v)
+    assert_close(tempered[:, :, 1], plain.view(2, 4, HEADS, -1)[:, :, 1])
+
+
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_token_with_ln_n_stands_for_n_copies_of_it(learned: bool) -> None:
     attention, x, few = layer(learned=learned), tokens(2, 4), tokens(2, 3, seed=2)
