@@ -12,6 +12,7 @@ from arr_coc.parts import parts_of
 from arr_coc.prefill import Allocate, Prefill
 from arr_coc.taps import tapping
 from arr_coc.types import Allocation
+from arr_coc.weighing import weighing
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()
 _MASKS = "create_masks_for_generate"
@@ -40,6 +41,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
     with ExitStack() as stack:
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
+        stack.enter_context(weighing(parts.model.config.get_text_config()._attn_implementation))
         for hook in (
             parts.model.register_forward_pre_hook(prefill.guess, with_kwargs=True),
             parts.base.register_forward_pre_hook(prefill.note, with_kwargs=True),

@@ -26,6 +26,11 @@ class Masks:
     build: Callable[..., Any]
     """The model's own factory, `create_masks_for_generate`."""
 
+    @property
+    def left_to_the_kernel(self) -> bool:
+        """Whether attention makes its own mask, of what is padding: flash attention."""
+        return "flash" in self.config.get_text_config()._attn_implementation
+
     def over(
         self,
         columns: Bool[Tensor, "batch columns"] | None,

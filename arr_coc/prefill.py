@@ -140,6 +140,8 @@ class Prefill:
             return attention_mask  # `shorten` comes first; the decoder then makes its mask over what is left
         past = cache_in(others)
         prefix = prefix_of(past)
+        if prefix is not None and prefix.bias is None and self._masks.left_to_the_kernel:
+            return attention_mask  # the kernel takes a padding mask, which `_follow` makes
         if prefix is not None:
             attention_mask = prefix.columns(padding(attention_mask), width(past, inputs_embeds.shape[1]))
             if prefix.bias is not None:

@@ -181,7 +181,7 @@ def calibrate(
 def prefill(
     methods: Annotated[
         str, Option(help="Methods beside the full prefill.")
-    ] = "efe,divprune,seed,random,stride",
+    ] = "efe,efe+merge+ln_n,divprune,seed,random,stride",
     budget: Annotated[int, Option(min=1, max=576, help="Visual tokens kept of 576.")] = 64,
     repeats: Annotated[int, Option(min=1, help="Rounds; each measures every method once.")] = 5,
     layers: Annotated[int, Option(min=1, help="Layers of the decoder, 13 M parameters each.")] = 22,

@@ -135,6 +135,12 @@ def show_bench(results: dict[str, Any], console: Console) -> None:
             f"{row['model_ms']:.0f} of {row['peer_model_ms']:.0f}",
         )
     console.print(table)
+    for row in results["merging"]:
+        console.print(
+            f"{row['case']}: {row['ours_ms']:+.1f} ms, {100 * row['share']:.2f} % of the full prefill (limit "
+            f"{row['limit_ms']:.1f} ms), {100 * row['share_of_pruned']:.2f} % of its own",
+            soft_wrap=True,
+        )
 
 
 def show_agent_bench(results: dict[str, Any], console: Console) -> None:

@@ -2,21 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
 import arr_coc.adapters  # noqa: F401  (registers the families)
-from arr_coc.adapters.tiny import CLIP, PAD, PICTURE, WORDS, Prompt, Row, Tiny
+from arr_coc.adapters.tiny import CLIP, PAD, PICTURE, WORDS, Prompt, Row, Tiny, decoder, randomised
 from arr_coc.family import FAMILIES
 from arr_coc.parts import parts_of
 
 STEPS = 3
+WINDOW = 12
+"""Tokens that `sliding` looks back."""
 FELT = {torch.float32: 1e-2, torch.bfloat16: 0.5}
 """What pruning must change at least, in logits, for a law to say something."""
 ROWS = [Row(1, (4, "image", 9)), Row(2, (2, "image", 1, "image", 5)), Row(3, (7,)), Row(4, (3, "image", 12))]
@@ -132,3 +136,15 @@ def joined(tiny: Tiny, *turns: list[Row]) -> Inputs:
 def decoder_of(tiny: Tiny) -> Any:
     """The module that is given embeddings in place of words."""
     return parts_of(tiny.model).decoder
+
+
+def sliding(how: str) -> Tiny:
+    """LLaVA over a decoder that looks back a few tokens only."""
+    plain = tiny_model("llava", how)
+    text = decoder("mistral", sliding_window=WINDOW, head_dim=16)
+    config = transformers.LlavaConfig(
+        vision_config=plain.model.config.vision_config, text_config=text, image_token_index=PICTURE
+    )
+    model = randomised(transformers.LlavaForConditionalGeneration, config)
+    model.set_attn_implementation(how)
+    return replace(plain, model=model)

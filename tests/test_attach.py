@@ -130,19 +130,6 @@ def test_a_mask_over_new_tokens_only_is_refused_on_a_pruned_cache(llava: Tiny) -
             llava.model(input_ids=words, attention_mask=torch.ones_like(words), **{CACHE: past})
 
 
-@pytest.mark.parametrize("attention", ["flash_attention_2", "flex_attention"])
-def test_a_bias_needs_attention_with_a_float_mask(
-    llava: Tiny, attention: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(llava.model.config.text_config, "_attn_implementation_internal", attention)
-
-    with (
-        pytest.raises(ValueError, match="attn_implementation='sdpa'"),
-        attached(llava.model, Some(precision=True)),
-    ):
-        llava.model(**llava.inputs(ROWS[:1]))
-
-
 def test_flash_attention_is_refused_for_a_picture_in_a_later_turn(
     llava: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

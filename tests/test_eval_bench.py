@@ -26,6 +26,22 @@ def test_every_method_is_measured_beside_the_full_prefill() -> None:
         assert 0 < row["limit_ms"] < row["peer_ms"] <= row["peer_model_ms"]
         assert row["select_ms"] < row["ours_ms"] <= row["model_ms"]
     assert {"command", "commit", "seed", "hardware"} <= set(results)
+    assert results["merging"] == []
+
+
+def test_what_merging_adds_is_measured_over_the_same_method_without_it() -> None:
+    methods = ["efe", "efe+merge+ln_n", "stride+merge"]
+
+    results = prefill.measure(methods, budget=64, repeats=3, llava=SMALL)
+
+    assert [row["case"] for row in results["rows"]] == [f"{name} 64 of 576" for name in methods]
+    (row,) = results["merging"]
+    full_ms, plain_ms = results["rows"][0]["peer_ms"], results["rows"][0]["ours_ms"]
+    assert row["case"] == "efe+merge+ln_n over efe"
+    assert row["limit_ms"] == 0.03 * full_ms
+    assert row["ours_ms"] == pytest.approx(row["share"] * full_ms)
+    assert row["ours_ms"] == pytest.approx(row["share_of_pruned"] * plain_ms)
+    assert row["select_ms"] > 0
 
 
 def test_the_hooks_are_timed_without_what_the_allocator_takes() -> None:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,12 +15,25 @@ import torch
 import transformers
 from torch import Tensor
 
-from arr_coc.adapters.tiny import PICTURE, Row, Tiny, decoder, randomised
+from arr_coc.adapters.tiny import Row, Tiny, decoder
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE
 from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
-from tests.runs import ROWS, STEPS, Inputs, apart, even, generated, joined, longer, positions, tiny_model
+from tests.runs import (
+    ROWS,
+    STEPS,
+    WINDOW,
+    Inputs,
+    apart,
+    even,
+    generated,
+    joined,
+    longer,
+    positions,
+    sliding,
+    tiny_model,
+)
 from tests.stubs import Some
 
 CLOSE = 1e-4
@@ -302,18 +314,3 @@ def test_a_model_that_takes_no_encoded_pictures_says_so(llava: Tiny, monkeypatch
 
     with pytest.raises(ValueError, match=r"takes no encoded pictures.*pixels with every question"):
         encoded(llava.model, llava.inputs(ROWS))
-
-
-WINDOW = 12
-
-
-def sliding(how: str) -> Tiny:
-    """LLaVA over a decoder that looks back a few tokens only."""
-    plain = tiny_model("llava", how)
-    text = decoder("mistral", sliding_window=WINDOW, head_dim=16)
-    config = transformers.LlavaConfig(
-        vision_config=plain.model.config.vision_config, text_config=text, image_token_index=PICTURE
-    )
-    model = randomised(transformers.LlavaForConditionalGeneration, config)
-    model.set_attn_implementation(how)
-    return replace(plain, model=model)

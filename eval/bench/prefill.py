@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -22,8 +22,12 @@ from arr_coc.types import Allocation
 WORDS = 40
 NOTE = (
     f"{VISUAL} visual and {WORDS} text tokens, batch 1, float32; ms of the language model from its call to "
-    "its output, selection included; limit_ms: full prefill times the ratio of FLOPs; model_ms: whole forward"
+    "its output, selection included; limit_ms: full prefill times the ratio of FLOPs; model_ms: whole "
+    "forward; merging: what switches add to the same method, median of the differences within a round; its "
+    "limit_ms is 3 % of the full prefill, share is of that, share_of_pruned of the prefill it is added to"
 )
+MERGING_LIMIT = 0.03
+"""Of the full prefill: what merging and its precision may cost."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,11 @@ def measure(
         "decoder_parameters": parameters,
         "note": NOTE,
         "rows": [_row(method.name, times, shape) for method in parsed[1:]],
+        "merging": [
+            _over(method.name, plain, times)
+            for method in parsed[1:]
+            if (plain := replace(method, merge=False, precision=False).name) in times and plain != method.name
+        ],
     }
 
 
@@ -111,4 +120,19 @@ def _row(name: str, times: dict[str, list[Timed]], shape: DecoderShape) -> dict[
         "select_ms": median(t.select_ms for t in ours),
         "model_ms": median(t.model_ms for t in ours),
         "peer_model_ms": median(t.model_ms for t in full),
+    }
+
+
+def _over(name: str, plain: str, times: dict[str, list[Timed]]) -> dict[str, Any]:
+    """What the switches of a method add to it. Rounds are compared with themselves: the machine drifts."""
+    pairs = list(zip(times[name], times[plain], strict=True))
+    added = median(ours.prefill_ms - without.prefill_ms for ours, without in pairs)
+    full_ms = median(t.prefill_ms for t in times[FULL.name])
+    return {
+        "case": f"{name} over {plain}",
+        "ours_ms": added,
+        "select_ms": median(ours.select_ms - without.select_ms for ours, without in pairs),
+        "limit_ms": MERGING_LIMIT * full_ms,
+        "share": added / full_ms,
+        "share_of_pruned": added / median(t.prefill_ms for t in times[plain]),
     }
