@@ -1,0 +1,77 @@
+"""What one layer of a decoder is given, for fewer tokens than the layers before it."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor
+
+from arr_coc.cut import Cut
+
+MASK = "attention_mask"
+
+
+def along(x: Shaped[Tensor, "..."], cut: Cut, axis: int, batch: int = 0) -> Shaped[Tensor, "..."]:
+    """The columns of a cut along one axis (negative); a batch axis of 1 stands for every row."""
+    shape = list(x.shape)
+    shape[batch] = len(cut.index)
+    view = [1] * x.ndim
+    view[batch], view[axis] = cut.index.shape
+    to = list(shape)
+    to[axis] = cut.index.shape[1]
+    return x.expand(shape).gather(axis, cut.index.to(x.device).view(view).expand(to))
+
+
+def arguments(given: dict[str, Any], cut: Cut, hidden: str = "hidden_states") -> dict[str, Any]:
+    """Those of a layer, or of its attention, at the kept tokens only; all but the mask."""
+    batch, seq = given[hidden].shape[:2]
+    new = dict(given)
+    for name, value in given.items():
+        if name == MASK:
+            continue
+        if name == "position_embeddings":
+            # (batch or 1, seq, dim); M-RoPE may have time, height and width before them.
+            new[name] = tuple(along(x, cut, -2, x.ndim - 3) for x in value)
+        elif isinstance(value, Tensor) and value.ndim > 1 and value.shape[1] == seq:
+            if value.shape[0] in (1, batch):
+                new[name] = cut.rows(value.expand(batch, *value.shape[1:]))
+    return new
+
+
+def mask(
+    given: Shaped[Tensor, "_ _ queries keys"] | None,
+    queries: Cut | None,
+    keys: Cut | None,
+    spell: torch.dtype | None,
+) -> Shaped[Tensor, "batch _ kept_queries kept_keys"] | None:
+    """A layer's mask from that of the first one; None for queries or keys: all of them, as they are.
+
+    A mask that was left to the kernel as plainly causal (None) stays so where nothing is padded. Else it is
+    one of True and False, or, with `spell`, of this type and added to logits.
+    """
+    if given is None:
+        if keys is None or not keys.padded:
+            return None
+        asked = 1 if queries is None else queries.seq
+        given = causal(asked, keys.seq, keys.index.device, spell)
+    if queries is not None:
+        given = along(given, queries, -2)
+    if keys is not None:
+        given = along(given, keys, -1)
+        nothing = False if given.dtype == torch.bool else torch.finfo(given.dtype).min
+        given = given.masked_fill(~keys.real[:, None, None], nothing)
+    if queries is not None and given.dtype == torch.bool:
+        # A query that is padding must see something: what a kernel says of nothing may be NaN.
+        given = given | ~queries.real[:, None, :, None]
+    return given
+
+
+def causal(
+    queries: int, keys: int, device: torch.device, spell: torch.dtype | None
+) -> Bool[Tensor, "1 1 queries keys"] | Float[Tensor, "1 1 queries keys"]:
+    """The last `queries` of `keys` tokens, each seeing itself and all before it."""
+    last = torch.arange(keys - queries, keys, device=device)[:, None]
+    seen = (torch.arange(keys, device=device) <= last)[None, None]
+    if spell is None:
+        return seen
+    return torch.zeros(seen.shape, dtype=spell, device=device).masked_fill(~seen, torch.finfo(spell).min)
