@@ -23,6 +23,8 @@ class Falling:
 
     steps: tuple[tuple[int, float], ...] = ((0, 0.8), (1, 0.5), (2, 0.25))
     words: int | None = None
+    by_question: int = 5
+    """Rows with questions of different length keep different shares."""
     by_attention: bool = False
     """Among what is left, keep what words attend to most, instead of drawing."""
 
@@ -39,7 +41,7 @@ class Falling:
             if self.by_attention and context.attention is not None:
                 luck = context.attention.sum(1)
             rank = torch.where(member, luck, -1.0).argsort(dim=1, descending=True, stable=True).argsort(dim=1)
-            share = self.steps[n][1] - 0.02 * (context.text.sum(1, keepdim=True) % 5)
+            share = self.steps[n][1] - 0.02 * (context.text.sum(1, keepdim=True) % max(self.by_question, 1))
             share = share if self.steps[n][1] < 1 else torch.ones(batch, 1)
             keep |= member & (rank < (share * member.sum(1, keepdim=True)).ceil())
         then = None
@@ -52,7 +54,8 @@ class Falling:
 def hidden_from(tiny: Tiny, decisions: list[Allocation]) -> Iterator[None]:
     """Every layer of the untouched model is given a mask that hides what it should not see.
 
-    Made from scratch: causal, without what the latest decision dropped. Tokens after the prompt are seen.
+    Its own mask, or a causal one where it has none, without what the latest decision dropped. Tokens after the
+    prompt are seen.
     """
     decoder = parts_of(tiny.model).decoder
     layers = attrgetter(parts_of(tiny.model).family.layers)(decoder)
@@ -62,10 +65,12 @@ def hidden_from(tiny: Tiny, decisions: list[Allocation]) -> Iterator[None]:
         keep = [decision for decision in decisions if decision.layer <= n][-1].keep
         seq = hidden.shape[1]
         keep = torch.nn.functional.pad(keep, (0, seq - keep.shape[1]), value=True)
-        seen = torch.ones(seq, seq, dtype=torch.bool).tril() & keep[:, None, :]
+        own = kwargs.get("attention_mask")
+        seen = torch.ones(seq, seq, dtype=torch.bool).tril() if own is None else own
+        seen = (seen if seen.dtype == torch.bool else seen >= 0) & keep[:, None, None, :]
         seen = seen | torch.eye(seq, dtype=torch.bool)  # what is hidden sees itself, and nobody sees it
         mask = torch.zeros(seen.shape, dtype=hidden.dtype).masked_fill(~seen, torch.finfo(hidden.dtype).min)
-        return args, kwargs | {"attention_mask": mask[:, None]}
+        return args, kwargs | {"attention_mask": mask}
 
     hooks = [
         layer.register_forward_pre_hook(partial(hide, n), with_kwargs=True) for n, layer in enumerate(layers)
