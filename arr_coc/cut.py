@@ -20,6 +20,8 @@ class Cut:
     """Length before."""
     padded: bool = True
     """Whether `real` may have a False: known without looking at the device."""
+    bias: Float[Tensor, "batch kept"] | None = None
+    """Nats that attention to these columns gains where they are keys, beside what they had; None: 0."""
 
     @classmethod
     def of(cls, keep: Bool[Tensor, "batch seq"], longest: int, padded: bool = True) -> "Cut":
@@ -42,6 +44,7 @@ class Cut:
             torch.cat([self.real, later.real], dim=1),
             self.seq + later.seq,
             self.padded or later.padded,
+            None if self.bias is later.bias is None else torch.cat([self._nats(), later._nats()], dim=1),
         )
 
     def extended(self, seq: int) -> "Cut":
@@ -50,12 +53,17 @@ class Cut:
 
     def select(self, rows: Int[Tensor, " chosen"]) -> "Cut":
         """Of these rows."""
-        return Cut(self.index[rows], self.real[rows], self.seq, self.padded)
+        bias = None if self.bias is None else self.bias[rows]
+        return Cut(self.index[rows], self.real[rows], self.seq, self.padded, bias)
 
     def shorter(self, tokens: int) -> "Cut":
         """Without its last columns, which were all kept."""
         end = self.index.shape[1] - tokens
-        return Cut(self.index[:, :end], self.real[:, :end], self.seq - tokens, self.padded)
+        bias = None if self.bias is None else self.bias[:, :end]
+        return Cut(self.index[:, :end], self.real[:, :end], self.seq - tokens, self.padded, bias)
+
+    def _nats(self) -> Float[Tensor, "batch kept"]:
+        return torch.zeros(self.real.shape, device=self.real.device) if self.bias is None else self.bias
 
     def rows(self, whole: Shaped[Tensor, "batch seq ..."]) -> Shaped[Tensor, "batch kept ..."]:
         """The kept positions."""

@@ -48,7 +48,8 @@ class Depth:
         self._possible(past)
         then = self._sound(allocation.then, 0)
         self.register()
-        self._run = Descent(context, allocation.keep, cut, then, held, cached)
+        context = replace(context, bias=allocation.bias)
+        self._run = Descent(context, allocation.keep, cut, then, held, cached, allocation.bias)
 
     def finish(self, prefix: Prefix) -> tuple[Prefix, tuple[Allocation, ...]]:
         """After it: what the cache holds now, and what was decided on the way."""
@@ -121,7 +122,7 @@ class Depth:
                 f"a {type(module).__name__} is not given its position_embeddings, so that they cannot follow "
                 f"the tokens that are left: {INSTEAD}"
             )
-        narrow = mask(named.get(MASK), run.inner, columns, self._spell(named[HIDDEN]))
+        narrow = mask(named.get(MASK), run.inner, columns, named[HIDDEN].dtype, self._adds)
         new = named if run.inner is None else arguments(named, run.inner)
         return (), new | {MASK: narrow}
 
@@ -144,7 +145,7 @@ class Depth:
         given = named.get(MASK)
         # The first layer has these tokens already.
         total = past.layers[0].get_seq_length() if given is None else given.shape[-1]
-        return (), named | {MASK: mask(given, None, held.extended(total), self._spell(named[HIDDEN]))}
+        return (), named | {MASK: mask(given, None, held.extended(total), named[HIDDEN].dtype, self._adds)}
 
     def _decide(
         self, run: Descent, stage: Stage, hidden: Float[Tensor, "batch n dim"]
@@ -162,6 +163,7 @@ class Depth:
             grid=torch.zeros_like(run.context.grid),
             layer=stage.layer,
             attention=run.attention,
+            bias=run.bias,
         )
         allocation = decided(stage.decide, context)
         keep = (allocation.keep | ~(visual | context.text)) & run.keep
@@ -176,6 +178,8 @@ class Depth:
             run.keep, run.tail = keep, min(tails)
             ragged = min(kept) != max(kept)
             run.inner = Cut.of(run.outer.rows(keep) & run.outer.real, max(kept), padded=ragged)
+        if allocation.bias is not None:
+            run.weigh(allocation.bias)
         return hidden
 
     def _listen(
@@ -214,7 +218,8 @@ class Depth:
             )
         return then
 
-    def _spell(self, hidden: Tensor) -> torch.dtype | None:
-        """How a mask is to be written that this decoder did not write itself."""
+    @property
+    def _adds(self) -> bool:
+        """Whether this decoder adds its masks to logits."""
         config: Any = self._parts.decoder.config
-        return hidden.dtype if config._attn_implementation == "eager" else None
+        return config._attn_implementation == "eager"

@@ -1,6 +1,6 @@
 """One prefill on its way through the layers of a decoder: what is left of it, and where it stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,7 +15,7 @@ class Descent:
     """Changed from layer to layer."""
 
     context: Context
-    """As the allocator saw it before the first layer."""
+    """As the allocator saw it before the first layer, with the bias that the first layer's mask has."""
     keep: Bool[Tensor, "batch seq"]
     """What the layer that comes next sees."""
     outer: Cut
@@ -25,6 +25,8 @@ class Descent:
     before: tuple[Cut | None, ...]
     """Columns of the first layer's cache that each layer held before this prefill; None: all `cached`."""
     cached: int
+    bias: Float[Tensor, "batch seq"] | None
+    """Nats that attention to every token has gained by what was decided so far; None: 0."""
     inner: Cut | None = None
     """What was dropped since, between layers."""
     tail: int | None = None
@@ -57,6 +59,14 @@ class Descent:
         """In the columns that the layer sees which is called now."""
         here = self.outer.rows(whole) & self.outer.real
         return here if self.inner is None else self.inner.rows(here) & self.inner.real
+
+    def weigh(self, bias: Float[Tensor, "batch seq"]) -> None:
+        """From here on attention gains these nats, instead of those before."""
+        first = self.context.bias
+        extra = bias if first is None else bias - first
+        inner = self.inner or Cut.whole(*self.outer.index.shape, self.outer.index.device)
+        self.inner = replace(inner, bias=inner.rows(self.outer.rows(extra)).float())
+        self.bias = bias
 
     def back(self, here: Float[Tensor, "batch n dim"]) -> Float[Tensor, "batch seq dim"]:
         """From those columns to their places in the sequence."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from arr_coc.cache import CACHE, cache_in
 from arr_coc.cut import Cut
-from arr_coc.narrow import MASK, arguments, causal
+from arr_coc.narrow import MASK, arguments, causal, to_add
 from arr_coc.narrow import mask as narrowed
 
 
@@ -62,12 +62,8 @@ def attention_of(
     mask = given.get(MASK)
     dtype = given["hidden_states"].dtype
     if mask is None:
-        mask = causal(seq, memory.keys, index.device, dtype)
-    elif mask.dtype == torch.bool:
-        mask = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
-            ~mask, torch.finfo(dtype).min
-        )
-    mask = narrowed(mask, rows, None, dtype)
+        mask = causal(seq, memory.keys, index.device)
+    mask = narrowed(to_add(mask, dtype), rows, None, dtype, added=True)
     config: Any = module.config
     how = config._attn_implementation
     config._attn_implementation = "eager"

@@ -42,22 +42,27 @@ def mask(
     given: Shaped[Tensor, "_ _ queries keys"] | None,
     queries: Cut | None,
     keys: Cut | None,
-    spell: torch.dtype | None,
+    dtype: torch.dtype,
+    added: bool,
 ) -> Shaped[Tensor, "batch _ kept_queries kept_keys"] | None:
     """A layer's mask from that of the first one; None for queries or keys: all of them, as they are.
 
-    A mask that was left to the kernel as plainly causal (None) stays so where nothing is padded. Else it is
-    one of True and False, or, with `spell`, of this type and added to logits.
+    A mask that was left to the kernel as plainly causal (None) stays so where nothing is padded or weighed.
+    Where there was none, it is one of True and False, or, if `added`, of the type `dtype` and added to logits.
     """
     if given is None:
-        if keys is None or not keys.padded:
+        if keys is None or (keys.bias is None and not keys.padded):
             return None
         asked = 1 if queries is None else queries.seq
-        given = causal(asked, keys.seq, keys.index.device, spell)
+        given = causal(asked, keys.seq, keys.index.device)
+        given = to_add(given, dtype) if added else given
     if queries is not None:
         given = along(given, queries, -2)
     if keys is not None:
         given = along(given, keys, -1)
+        if keys.bias is not None:
+            given = to_add(given, dtype)
+            given = (given + keys.bias[:, None, None].to(given)).clamp(min=torch.finfo(given.dtype).min)
         nothing = False if given.dtype == torch.bool else torch.finfo(given.dtype).min
         given = given.masked_fill(~keys.real[:, None, None], nothing)
     if queries is not None and given.dtype == torch.bool:
@@ -66,12 +71,18 @@ def mask(
     return given
 
 
-def causal(
-    queries: int, keys: int, device: torch.device, spell: torch.dtype | None
-) -> Bool[Tensor, "1 1 queries keys"] | Float[Tensor, "1 1 queries keys"]:
+def causal(queries: int, keys: int, device: torch.device) -> Bool[Tensor, "1 1 queries keys"]:
     """The last `queries` of `keys` tokens, each seeing itself and all before it."""
     last = torch.arange(keys - queries, keys, device=device)[:, None]
-    seen = (torch.arange(keys, device=device) <= last)[None, None]
-    if spell is None:
-        return seen
-    return torch.zeros(seen.shape, dtype=spell, device=device).masked_fill(~seen, torch.finfo(spell).min)
+    return (torch.arange(keys, device=device) <= last)[None, None]
+
+
+def to_add(
+    given: Shaped[Tensor, "batch heads queries keys"], dtype: torch.dtype
+) -> Float[Tensor, "batch heads queries keys"]:
+    """A mask of True and False as one that is added to logits; one that is that already, as it is."""
+    if given.dtype != torch.bool:
+        return given
+    return torch.zeros(given.shape, dtype=dtype, device=given.device).masked_fill(
+        ~given, torch.finfo(dtype).min
+    )

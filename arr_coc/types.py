@@ -40,6 +40,8 @@ class Context:
     """How many layers the decoder has; 0: unknown."""
     attention: Float[Tensor, "batch text seq"] | None = None
     """What the words of a row, in order, paid to every token in the layer before: the mean over heads."""
+    bias: Float[Tensor, "batch seq"] | None = None
+    """Nats that attention to every token has gained by what was decided before this layer; None: 0."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -79,6 +81,7 @@ class Context:
             index=index,
             taps=self.taps and self.taps.by_picture(row, index, valid),
             attention=None if self.attention is None else self._paid(row, index, valid),
+            mass=None if self.bias is None else torch.where(valid, self.bias[row[:, None], index].exp(), 0.0),
         )
 
     def _paid(
@@ -119,6 +122,8 @@ class Pictures:
     attention: Float[Tensor, "picture text visual"] | None = None
     """What every word paid to every token in the layer before, the mean over heads; 0 at padding. None before
     the first layer."""
+    mass: Float[Tensor, "picture visual"] | None = None
+    """How many original tokens each one stands for, between layers, where attention knows; None: one."""
 
     @property
     def count(self) -> Int[Tensor, " picture"]:
@@ -234,7 +239,8 @@ class Allocation:
     candidates: Int[Tensor, "batch pictures budgets"] | None = None
     """The budgets that `q_pi` is over."""
     bias: Float[Tensor, "batch seq"] | None = None
-    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
+    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias, or, between layers,
+    that of the decision before."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
     """Embeddings that replace the originals where tokens were merged; None: unchanged."""
     positions: Shaped[Tensor, "axes batch seq"] | None = None

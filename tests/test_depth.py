@@ -23,7 +23,8 @@ WINDOWED = {"aya_vision", "cohere2_vision", "exaone4_5", "gemma3", "gemma3n", "g
 RECURRENT = {"lfm2_vl", "minicpmv4_6", "qwen3_5", "qwen3_5_moe"}
 PLAIN = [name for name in FAMILIES if name not in WINDOWED | RECURRENT | set(BROKEN)]
 LOOKING = Falling(by_attention=True)
-CASES = [Falling(), LOOKING, Falling(((0, 0.5), (2, 0.3)), words=1, by_attention=True)]
+WEIGHED = Falling(by_attention=True, precision=True, merged=True)
+CASES = [Falling(), LOOKING, Falling(((0, 0.5), (2, 0.3)), words=1, by_attention=True), WEIGHED]
 thorough = pytest.mark.parametrize("family", ["llava", "qwen2_vl", "qwen3_vl"])
 
 
@@ -57,11 +58,12 @@ def test_pruned_layers_are_full_ones_with_masks_in_any_batch(family: str, attent
 
 
 @thorough
-def test_decoding_goes_on_over_caches_of_different_lengths(family: str) -> None:
+@pytest.mark.parametrize("stub", [LOOKING, WEIGHED], ids=["dropped", "weighed"])
+def test_decoding_goes_on_over_caches_of_different_lengths(family: str, stub: Falling) -> None:
     tiny = tiny_model(family, "sdpa")
     inputs = tiny.inputs(ROWS)
 
-    with attached(tiny.model, LOOKING) as trace:
+    with attached(tiny.model, stub) as trace:
         run = generated(tiny, inputs)
 
     words = run.sequences[:, -STEPS:]
@@ -77,12 +79,12 @@ def test_decoding_goes_on_over_caches_of_different_lengths(family: str) -> None:
 @pytest.mark.parametrize(("family", "attention"), [("llava", "eager"), ("qwen3_vl", "sdpa")])
 def test_a_cache_is_recomputation_also_for_beams_and_later_turns(family: str, attention: str) -> None:
     tiny = tiny_model(family, attention)
-    deep = Falling(by_question=0)
+    deep = [Falling(by_question=0), Falling(by_question=0, precision=True)]
 
     for rows in (ROWS, ROWS[:1]):
         assert cached_against_repeated(tiny, LOOKING, rows, static=False) <= CLOSE
-    assert searched(tiny, LOOKING) <= CLOSE
-    assert max(turns(tiny, deep, batch) for batch in (1, 2)) <= CLOSE
+    assert searched(tiny, WEIGHED) <= CLOSE
+    assert max(turns(tiny, stub, batch) for stub in deep for batch in (1, 2)) <= CLOSE
 
 
 @thorough
@@ -118,7 +120,7 @@ def test_what_words_attend_to_is_what_the_model_says_when_it_is_asked_for_its_we
     layer = parts_of(eager.model).decoder.layers[1].self_attn
     said: list[torch.Tensor] = []
     hook = layer.register_forward_hook(lambda module, args, output: said.append(output[1]))
-    with hidden_from(eager, [trace[0]]):
+    with hidden_from(eager, [trace[0]], trace[0].keep):
         eager.model(**inputs | positions(eager, inputs), use_cache=False)
     hook.remove()
     (context,) = heard

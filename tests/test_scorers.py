@@ -152,7 +152,7 @@ def test_efe_attends_to_the_part_of_the_picture_that_a_word_resembles() -> None:
     word = 6 * functional.normalize(torch.randn(32, generator=torch.Generator().manual_seed(0)), dim=0)
     tokens = these.tokens + torch.where(there[:, None], word, 0.0)
     asking = Pictures(
-        **{**vars(these), "tokens": tokens, "query": word[None, None], "asked": torch.ones(1, 1).bool()}
+        **{**vars(these), "tokens": tokens, "query": word[None, None], "asked": torch.ones(1, 1).bool(), "attention": None}
     )
     greedy, budget = SELECTORS["greedy"](), torch.tensor([8])
     sharp = greedy(asking, ExpectedFreeEnergy(preference=WordPreference(gamma=3.0))(asking), budget).keep[0]
