@@ -84,7 +84,7 @@ class Allocator:
     def _step(
         self, context: Context, pictures: Pictures, scorer: Deep, left: Int[Tensor, " picture"]
     ) -> Allocation:
-        """What the next layers see, by a scorer that decides between layers, with `left` token-layers to go."""
+        """What the next layers see, by a scorer that decides between layers, `left` token-layers to go."""
         step = scorer.step(pictures, left, context.layer, context.layers)
         # A host sync: whether there is anything to decide.
         if torch.equal(step.keep, pictures.count):

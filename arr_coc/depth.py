@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from arr_coc.attention import TAKES_A_FLOAT_MASK
 from arr_coc.cache import Prefix, cache_in, prefix_of
 from arr_coc.cut import Cut
-from arr_coc.descent import Descent
 from arr_coc.decide import decided, lengths, wait
+from arr_coc.descent import Descent
 from arr_coc.listen import attention_of, overhear
 from arr_coc.narrow import MASK, arguments, mask
 from arr_coc.parts import Parts
@@ -35,7 +35,13 @@ class Depth:
         self._run: Descent | None = None
 
     def begin(
-        self, context: Context, allocation: Allocation, cut: Cut, before: Prefix | None, cached: int, past: Any
+        self,
+        context: Context,
+        allocation: Allocation,
+        cut: Cut,
+        before: Prefix | None,
+        cached: int,
+        past: Any,
     ) -> None:
         """Before a prefill of the decoder, in which the allocation drops `cut` of it at once.
 
@@ -222,4 +228,4 @@ class Depth:
     def _adds(self) -> bool:
         """Whether this decoder adds its masks to logits."""
         config: Any = self._parts.decoder.config
-        return config._attn_implementation == "eager"
+        return bool(config._attn_implementation == "eager")

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -64,7 +63,8 @@ class Descent:
         """From here on attention gains these nats, instead of those before."""
         first = self.context.bias
         extra = bias if first is None else bias - first
-        inner = self.inner or Cut.whole(*self.outer.index.shape, self.outer.index.device)
+        batch, n = self.outer.index.shape
+        inner = self.inner or Cut.whole(batch, n, self.outer.index.device)
         self.inner = replace(inner, bias=inner.rows(self.outer.rows(extra)).float())
         self.bias = bias
 

@@ -49,7 +49,7 @@ def overhear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, 
 def attention_of(
     module: nn.Module, given: dict[str, Any], words: Bool[Tensor, "batch seq"], longest: int
 ) -> Float[Tensor, "batch text seq"]:
-    """What the words, in order, pay to every token of this call: the mean over heads, 0 where a row has fewer.
+    """What the words, in order, pay to every token of this call: the mean over heads; 0 where there is none.
 
     `given` is what `overhear` made, after the module was called with it. The module is asked again for the
     rows of the words alone, over the keys that it had, and for its weights: of O(text x seq), whatever

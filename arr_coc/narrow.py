@@ -27,14 +27,11 @@ def arguments(given: dict[str, Any], cut: Cut, hidden: str = "hidden_states") ->
     batch, seq = given[hidden].shape[:2]
     new = dict(given)
     for name, value in given.items():
-        if name == MASK:
-            continue
         if name == "position_embeddings":
             # (batch or 1, seq, dim); M-RoPE may have time, height and width before them.
             new[name] = tuple(along(x, cut, -2, x.ndim - 3) for x in value)
-        elif isinstance(value, Tensor) and value.ndim > 1 and value.shape[1] == seq:
-            if value.shape[0] in (1, batch):
-                new[name] = cut.rows(value.expand(batch, *value.shape[1:]))
+        elif name != MASK and isinstance(value, Tensor) and value.shape[:2] in ((batch, seq), (1, seq)):
+            new[name] = cut.rows(value.expand(batch, *value.shape[1:]))
     return new
 
 
@@ -48,7 +45,7 @@ def mask(
     """A layer's mask from that of the first one; None for queries or keys: all of them, as they are.
 
     A mask that was left to the kernel as plainly causal (None) stays so where nothing is padded or weighed.
-    Where there was none, it is one of True and False, or, if `added`, of the type `dtype` and added to logits.
+    Where there was none it is one of True and False, or, if `added`, of type `dtype` and added to logits.
     """
     if given is None:
         if keys is None or (keys.bias is None and not keys.padded):

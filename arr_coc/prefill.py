@@ -79,7 +79,8 @@ class Prefill:
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
         allocation = replace(allocation, keep=keep)
         kept, real, tails = lengths(keep, context.valid, context.text)
-        unchanged = allocation.bias is allocation.embeds is allocation.positions is allocation.then is None
+        changes = allocation.bias, allocation.embeds, allocation.positions, allocation.then
+        unchanged = all(change is None for change in changes)
         if kept == real and unchanged and not (before and before.deeper):
             self._decided = allocation, None, None
             return self._follow(call, args, kwargs)

@@ -1,20 +1,21 @@
 """Methods that decide between the layers of a decoder: how many tokens go on, and where that is asked again.
 
-Their budget is the **mean over layers** of the visual tokens kept, so that they are compared with methods that
-decide before the first layer at equal token-layers. What cannot be met (a method that needs all tokens in its
-first layers) is met as nearly as the method can: one token is left then, and `Allocation.token_layers` says
-what it came to. What divides unevenly is rounded down.
+Their budget is the **mean over layers** of the visual tokens kept, so that they are compared at equal
+token-layers with methods that decide before the first layer. Where it cannot be met (a method may need all
+tokens in its first layers) the method comes as near as it can: one token is left then, and
+`Allocation.token_layers` says what it came to. What divides unevenly is rounded down.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.types import Pictures
+from arr_coc.types import Pictures, Scorer
 
 HALVINGS = 40
 """Of the interval in which a shape is looked for."""
@@ -33,7 +34,7 @@ class Step:
 
 
 @runtime_checkable
-class Deep(Protocol):
+class Deep(Scorer, Protocol):
     """A scorer that decides between layers. It scores `Pictures` whose tokens are hidden states."""
 
     words: ClassVar[int | None]
@@ -76,8 +77,9 @@ def boundaries(places: Sequence[float], layers: int) -> list[int]:
     Raises ValueError for a decoder of one layer, between whose layers nothing can be decided.
     """
     if layers < 2:
+        many = layers or "an unknown number"
         raise ValueError(
-            f"a method that decides between layers needs a decoder of two or more, and this one has {layers or 'an unknown number'}: "
+            f"a method that decides between layers needs a decoder of two or more, and this one has {many}: "
             "run it inside attached(...), or choose one that decides before the first layer, such as 'efe'"
         )
     return sorted({min(max(round(place * layers), 1), layers - 1) for place in places})
@@ -86,7 +88,7 @@ def boundaries(places: Sequence[float], layers: int) -> list[int]:
 def spans_from(layer: int, stages: Sequence[int], layers: int) -> list[int]:
     """Lengths of the stages from this layer on, which is one of them."""
     ends = [*stages, layers]
-    return [end - start for start, end in zip(ends, ends[1:], strict=False) if start >= layer]
+    return [end - start for start, end in pairwise(ends) if start >= layer]
 
 
 def after(layer: int, stages: Sequence[int]) -> int | None:

@@ -239,8 +239,8 @@ class Allocation:
     candidates: Int[Tensor, "batch pictures budgets"] | None = None
     """The budgets that `q_pi` is over."""
     bias: Float[Tensor, "batch seq"] | None = None
-    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias, or, between layers,
-    that of the decision before."""
+    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias, or, between
+    layers, that of the decision before."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
     """Embeddings that replace the originals where tokens were merged; None: unchanged."""
     positions: Shaped[Tensor, "axes batch seq"] | None = None

@@ -23,11 +23,11 @@ class Answers:
 
     texts: list[str]
     keep: list[Bool[Tensor, " _"]]
-    """For each row: which of its visual tokens the language model saw."""
+    """For each row: which of its visual tokens the language model saw, down to its last layer."""
     words: list[int]
     """Tokens of each row that are neither visual nor padding."""
-    token_layers: list[int]
-    """For each row: visual tokens that each layer of the language model saw, summed over its layers."""
+    by_layer: list[list[int]]
+    """For each row: visual tokens that each layer of the language model saw."""
     seconds: float
     """Wall clock of generate() for the whole batch."""
     prefill_ms: float
@@ -51,18 +51,20 @@ def answer(loaded: Loaded, prompt: Prompt, allocator: Allocator | None, max_new_
         new = ids[:, prompt.visual.shape[1] :].cpu()  # waits for the device
         seconds = perf_counter() - started
     allocation = trace[0] if trace else None
-    keep = prompt.valid if allocation is None else allocation.keep
-    token_layers = None if allocation is None else allocation.token_layers
-    if token_layers is None:
-        token_layers = prompt.visual.sum(1) * DecoderShape.of(model.config).layers
+    decisions = () if allocation is None else (allocation, *allocation.deeper)
+    keep = decisions[-1].keep if decisions else prompt.valid
+    by_layer = None if allocation is None else allocation.by_layer
+    if by_layer is None:
+        layers = DecoderShape.of(model.config).layers
+        by_layer = prompt.visual.sum(1, keepdim=True).expand(-1, layers)
     return Answers(
         texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
         keep=[row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)],
         words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
-        token_layers=token_layers.tolist(),
+        by_layer=by_layer.tolist(),
         seconds=seconds,
         prefill_ms=prefill.ms,
-        select_ms=(allocation.select_ms or 0.0) if allocation else 0.0,
+        select_ms=sum((decision.select_ms or 0.0 for decision in decisions), 0.0),
         kv_bytes=prefill.kv_bytes,
         allocation=allocation,
     )

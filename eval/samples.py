@@ -25,8 +25,8 @@ class Sample:
     answer: str
     gold: str
     score: float
-    kept: int
-    """Visual tokens that the language model saw."""
+    kept: int | float
+    """Visual tokens that the language model saw: the mean over its layers, where those differ."""
     visual: int
     """Visual tokens that the picture had."""
     kind: str
@@ -36,6 +36,8 @@ class Sample:
     kv_bytes: float
     token_layers: int | None = None
     """Visual tokens that each layer of the language model saw, summed over its layers; None: not counted."""
+    by_layer: list[int] | None = None
+    """What each layer saw; None: all as many."""
     error: str = ""
     """Why there is no answer: `item: ...` if nobody could be asked, `model: ...` if the model failed."""
     seconds: float | None = None

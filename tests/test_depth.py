@@ -198,7 +198,10 @@ def test_a_cache_may_be_copied_cropped_and_gone_on_with_in_another_block(llava: 
 def test_windows_and_states_are_refused_with_a_way_out(family: str) -> None:
     tiny = tiny_model(family, "sdpa")
 
-    with pytest.raises(ValueError, match="choose a method that decides before"), attached(tiny.model, LOOKING):
+    with (
+        pytest.raises(ValueError, match="choose a method that decides before"),
+        attached(tiny.model, LOOKING),
+    ):
         tiny.model(**tiny.inputs(ROWS[:1]))
 
 

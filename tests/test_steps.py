@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import Tensor
 from torch.testing import assert_close
 
 from arr_coc.adapters.tiny import Row
@@ -12,10 +11,10 @@ from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.autoprune import mutual_information
+from arr_coc.scorers.efe_depth import Attended, DepthEFE
 from arr_coc.scorers.sparsevlm import peaks, rating
 from arr_coc.select import SELECTORS
 from arr_coc.steps import Deep, boundaries, falling, spans_from
-from arr_coc.types import Allocation, Pictures
 from tests.contexts import context
 from tests.laws import CLOSE
 from tests.pictures import picture_of, pictures
@@ -150,7 +149,9 @@ def test_mutual_information_is_that_of_the_joint_distribution() -> None:
 
 def test_autoprune_leaves_a_picture_sooner_whose_words_know_where_to_look() -> None:
     method, left = SCORERS["autoprune"](), torch.tensor([20 * 8])
-    sharp = picture_of([[1.0]] * 40, words=[[0.0]] * 2, paid=[[0.02] * 20 + [0.0] * 20, [0.0] * 20 + [0.02] * 20])
+    sharp = picture_of(
+        [[1.0]] * 40, words=[[0.0]] * 2, paid=[[0.02] * 20 + [0.0] * 20, [0.0] * 20 + [0.02] * 20]
+    )
     flat = picture_of([[1.0]] * 40, words=[[0.0]] * 2, paid=[[0.01] * 40] * 2)
     assert isinstance(method, Deep)
 
@@ -162,7 +163,9 @@ def test_autoprune_leaves_a_picture_sooner_whose_words_know_where_to_look() -> N
 
 def test_sparsevlm_asks_the_words_to_which_tokens_turn() -> None:
     these = picture_of(
-        [[4.0, 0.0], [3.0, 0.0], [0.0, 0.1]], words=[[1.0, 0.0], [0.0, 1.0]], paid=[[0.1, 0.3, 0.2], [0.6, 0.0, 0.0]]
+        [[4.0, 0.0], [3.0, 0.0], [0.0, 0.1]],
+        words=[[1.0, 0.0], [0.0, 1.0]],
+        paid=[[0.1, 0.3, 0.2], [0.6, 0.0, 0.0]],
     )
 
     assert rating(these).tolist() == [[True, False]]
@@ -170,7 +173,9 @@ def test_sparsevlm_asks_the_words_to_which_tokens_turn() -> None:
 
 
 def test_sparsevlm_recycles_the_best_of_what_it_drops_as_means() -> None:
-    tokens = [[float(i), 0.0] for i in range(20)] + [[100.0, 0.0], [102.0, 0.0], [104.0, 0.0]] + [[0.0, 9.0]] * 7
+    tokens = (
+        [[float(i), 0.0] for i in range(20)] + [[100.0, 0.0], [102.0, 0.0], [104.0, 0.0]] + [[0.0, 9.0]] * 7
+    )
     paid = [[0.02 + 0.001 * (20 - i) for i in range(20)] + [0.01] * 3 + [0.001] * 7]
     these = picture_of(tokens, words=[[1.0, 0.0]], paid=paid)
     scores = SCORERS["sparsevlm"]()(these)
@@ -198,3 +203,34 @@ def test_density_peaks_find_one_centre_in_each_of_two_heaps() -> None:
     assert centre[0, :3].sum() == 1
     first, second = centre[0].nonzero()[:, 0].tolist()
     assert of[0, :6].tolist() == [first] * 3 + [second] * 3
+
+
+def test_the_efe_of_two_stages_gives_a_layer_behind_the_second_a_third_of_one_before() -> None:
+    # Two layers of k and three of k / 3 are 3 k = 320.
+    assert spent("efe_depth", 576, 64, 5) == [107] * 2 + [35] * 3
+    assert spent("efe_depth", 100, 90, 5) == [100] * 2 + [83] * 3
+    with pytest.raises(ValueError, match="do not come back"):
+        DepthEFE(worth=1.5)
+
+
+def test_what_was_attended_to_is_wanted_by_the_root_of_its_share_above_a_floor() -> None:
+    these = picture_of([[1.0]] * 3, words=[[0.0], [0.0]], paid=[[0.1, 0.0, 0.0], [0.06, 0.04, 0.0]])
+
+    preference = Attended(power=0.5, eps=0.1)(these).exp()
+
+    # Roots of .16, .04 and 0 are as 2 : 1 : 0.
+    assert_close(preference, torch.tensor([[0.9 * 3 * 2 / 3 + 0.1, 0.9 + 0.1, 0.1]]), atol=1e-4, rtol=0)
+
+
+def test_the_precision_of_two_stages_counts_every_token_once() -> None:
+    tiny = tiny_model("llava", "sdpa")
+    inputs = tiny.inputs(ROWS)
+
+    with attached(tiny.model, Allocator("efe_depth", budget=30, precision=True)) as trace:
+        tiny.model(**inputs)
+
+    (second,) = trace[0].deeper
+    assert second.bias is not None
+    for decision in (trace[0], second):
+        mass = torch.where(decision.scores.isfinite() & decision.keep, decision.bias.exp(), 0.0).sum(1)
+        assert_close(mass, trace[0].visual.sum(1).float(), atol=1e-2, rtol=0)

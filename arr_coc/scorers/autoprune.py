@@ -18,7 +18,7 @@ LAYERS = 32
 @SCORERS.register("autoprune")
 @dataclass(frozen=True)
 class AutoPrune:
-    """Before every layer but the first, keep what all words attend to most, ever fewer along a logistic curve.
+    """Before every layer but the first, keep what words attend to most, ever fewer along a logistic curve.
 
     f(x) = 1 / (1 + exp(k (x - x0))) over the layers x, scaled so that the mean over layers is the budget. Its
     slope k = max(k0 - gamma I, 0) falls with the mutual information I of words and tokens in the first layer:

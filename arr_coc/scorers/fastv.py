@@ -19,9 +19,9 @@ DEPTH = 2 / 32
 class FastV:
     """All tokens in the first K layers; from then on those that the last word attended to most in layer K.
 
-    The mean over heads, sums to less than 1. K is 2 of 32 layers, and 1 in shallow models. The budget is the
-    mean over layers: after K of L, (L k - K N) / (L - K) tokens are left, and 1 where k < K N / L, which cannot
-    be met. The paper's sweeps say instead how many are left. https://arxiv.org/abs/2403.06764
+    The mean over heads. K is 2 of 32 layers, and 1 in shallow models. The budget is the mean over layers:
+    behind K of L layers (L k - K N) / (L - K) tokens are left, and 1 where k < K N / L, which cannot be met.
+    The paper's sweeps say instead how many are left. https://arxiv.org/abs/2403.06764
     """
 
     selector: ClassVar[str] = "top_k"

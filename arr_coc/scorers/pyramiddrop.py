@@ -1,4 +1,4 @@
-"""Score by the attention of the last word, again and again on the way through the language model (PyramidDrop)."""
+"""Score by the attention of the last word, again and again on the way through the layers (PyramidDrop)."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,12 +17,11 @@ PLACES = (0.25, 0.5, 0.75)
 @SCORERS.register("pyramiddrop")
 @dataclass(frozen=True)
 class PyramidDrop:
-    """At a quarter, half and three quarters of the depth, the same share of what is left goes on: what the last
-    word of the instruction attends to most.
+    """At a quarter, half and three quarters of the depth the same share of what is left goes on: what the
+    last word of the instruction attends to most, the mean over heads.
 
-    The mean over heads of softmax(q k / sqrt(d)). The share (one half in the paper) is the one that spends the
-    budget, the mean over layers; below N / 4 it cannot be met and single tokens are left.
-    https://arxiv.org/abs/2410.17247
+    The share (one half in the paper) is the one that spends the budget, the mean over layers; below N / 4
+    that cannot be met, and single tokens are left. https://arxiv.org/abs/2410.17247
     """
 
     selector: ClassVar[str] = "top_k"

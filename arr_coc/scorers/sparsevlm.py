@@ -31,9 +31,10 @@ class SparseVLM:
 
     Raters are the words to which visual tokens turn more than to the average one: m_t = mean over tokens of
     softmax over words of token . word, at the hidden states of the layer (the paper: at the first ones).
-    Dropped are lambda (n - rank P), P the attention of raters to tokens; lambda, the same at all three layers,
-    spends the budget, the mean over layers. Of what is dropped the best 30 % are clustered by density peaks, ten
-    to a cluster, and each becomes a mean, which counts as a token. https://arxiv.org/abs/2410.04417
+    Dropped are lambda (n - rank P), P the attention of raters to tokens; lambda, the same at all three
+    layers, spends the budget, the mean over layers; a budget below the rank is spent evenly. Of what is
+    dropped the best 30 % are clustered by density peaks, ten to a cluster, and each cluster becomes its mean,
+    which counts as a token. https://arxiv.org/abs/2410.04417
     """
 
     selector: ClassVar[str] = "own"
@@ -102,8 +103,8 @@ def peaks(
 ) -> tuple[Bool[Tensor, "picture visual"], Int[Tensor, "picture visual"]]:
     """Centres of clusters, dense tokens far from denser ones, and the place of the centre nearest to each.
 
-    Density peaks (https://doi.org/10.1126/science.1242072) with the density of nearest neighbours: exp of minus
-    the mean squared distance to them.
+    Density peaks (https://doi.org/10.1126/science.1242072), a token's density being exp of minus the mean
+    squared distance to its nearest neighbours.
     """
     both = among[:, :, None] & among[:, None, :]
     distance = torch.cdist(tokens, tokens).masked_fill(~both, torch.inf)
