@@ -1,13 +1,14 @@
 """Decide one prefill: score the tokens, ask the budget, select, and say what was done."""
 
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
+from arr_coc.assignment import spoken_for
 from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.count import Count
 from arr_coc.budgets.ratio import Ratio
@@ -15,7 +16,8 @@ from arr_coc.merge import assign
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
-from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection, Spending
+from arr_coc.steps import Deep
+from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection, Spending, Stage
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,50 @@ class Allocator:
         all_kept = torch.equal(asked, pictures.count) and not getattr(selector, "empty", False)
         if all_kept or len(asked) == 0:
             return _kept_all(context, pictures, spending)
-        if fixed:
-            scores = self._scorer()(pictures)
-        if spending.of_sets is not None:
-            scores = replace(scores, of_sets=spending.of_sets)
-        selection = selector(pictures, scores, asked)
+        scorer = self._scorer()
+        if isinstance(scorer, Deep):
+            allocation = self._step(context, pictures, scorer, asked * context.layers)
+        else:
+            scores = scorer(pictures) if fixed else scores
+            if spending.of_sets is not None:
+                scores = replace(scores, of_sets=spending.of_sets)
+            allocation = self._chosen(context, pictures, scores, asked)
+        return replace(
+            allocation,
+            q_pi=_to_pictures(context, pictures, spending.q_pi),
+            candidates=_to_pictures(context, pictures, spending.candidates),
+        )
+
+    def _step(
+        self, context: Context, pictures: Pictures, scorer: Deep, left: Int[Tensor, " picture"]
+    ) -> Allocation:
+        """What the next layers see, by a scorer that decides between layers, `left` token-layers to go."""
+        step = scorer.step(pictures, left, context.layer, context.layers)
+        # A host sync: whether there is anything to decide.
+        if torch.equal(step.keep, pictures.count):
+            allocation = _kept_all(context, pictures, Spending(step.keep))
+        else:
+            allocation = self._chosen(context, pictures, scorer(pictures), step.keep)
+        if step.until is None:
+            return allocation
+        left = left - step.keep * (step.until - context.layer)
+        decide = partial(self._deeper, step.by or scorer, left)
+        return replace(allocation, then=Stage(step.until, decide, scorer.words))
+
+    @torch.no_grad()
+    def _deeper(self, scorer: Deep, left: Int[Tensor, " picture"], context: Context) -> Allocation:
+        return self._step(context, context.pictures(), scorer, left)
+
+    def _chosen(
+        self, context: Context, pictures: Pictures, scores: Scores, asked: Int[Tensor, " picture"]
+    ) -> Allocation:
+        """So many of each picture."""
+        selection = SELECTORS[self._selector_name()]()(pictures, scores, asked)
         merged, mass, speaker = self._represented(pictures, scores, selection)
         keep = (context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False)
-        placed = POSITIONS[self.positions](context, keep, _columns(context, pictures, speaker))
+        # Between layers tokens stand where they stood before the first one.
+        policy = self.positions if context.layer == 0 else "original"
+        placed = POSITIONS[policy](context, keep, _columns(context, pictures, speaker))
         return Allocation(
             keep=keep,
             budget=_to_pictures(context, pictures, selection.keep.sum(1)),
@@ -83,8 +121,6 @@ class Allocator:
             scores=_to_tokens(context, pictures, scores.values, torch.nan),
             gains=selection.gains,
             G=self._expected_free_energy(context, pictures, scores, selection),
-            q_pi=_to_pictures(context, pictures, spending.q_pi),
-            candidates=_to_pictures(context, pictures, spending.candidates),
             bias=None if mass is None else _to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
             embeds=None if merged is None else _replaced(context, pictures, selection, merged),
             positions=placed.positions,
@@ -101,10 +137,12 @@ class Allocator:
         """New embeddings of the kept tokens, how many each stands for, and which went into which; None where
         not asked for."""
         merged, mass, speaker = selection.merged, selection.mass, selection.speaker
+        if pictures.mass is not None and mass is not None and speaker is not None:
+            mass = spoken_for(selection.keep, speaker).mass(mass.shape[1], pictures.mass)
         if (self.merge and merged is None) or (self.precision and mass is None):
             assignment = assign(pictures, selection.keep, self.gate)
             if mass is None:
-                mass = assignment.mass(selection.keep.shape[1])
+                mass = assignment.mass(selection.keep.shape[1], pictures.mass)
             if self.merge and merged is None:
                 equal = torch.ones_like(scores.values)
                 weights = equal if scores.pragmatic is None else scores.pragmatic.exp()

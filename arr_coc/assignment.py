@@ -27,9 +27,15 @@ class Assignment:
             return torch.full_like(spoken, -1, dtype=torch.long)
         return self.kept.gather(1, self.joined.byte().argmax(2)).masked_fill(~spoken, -1)
 
-    def mass(self, width: int) -> Float[Tensor, "picture visual"]:
-        """Number of tokens that each kept one stands for, itself included, by `part`; 0 at dropped ones."""
-        return self._place(self._said.sum(1)[..., None], width)[..., 0]
+    def mass(
+        self, width: int, of: Float[Tensor, "picture visual"] | None = None
+    ) -> Float[Tensor, "picture visual"]:
+        """Number of tokens that each kept one stands for, itself included, by `part`; 0 at dropped ones.
+
+        `of`: how many each token stood for before; None: one.
+        """
+        said = self._said if of is None else self._said * of[..., None]
+        return self._place(said.sum(1)[..., None], width)[..., 0]
 
     def mean(
         self, tokens: Float[Tensor, "picture visual dim"], weights: Float[Tensor, "picture visual"]

@@ -39,6 +39,7 @@ def attached(model: Any, allocate: Allocate) -> Iterator[list[Allocation]]:
     taps = tapping(parts.base, parts.family, parts.model.config, getattr(allocate, "needs", ()))
     prefill = Prefill(parts, allocate, getattr(parts.model, _MASKS, create_masks_for_generate), taps)
     with ExitStack() as stack:
+        stack.callback(prefill.depth.remove)
         _ATTACHED.add(parts.base)
         stack.callback(_ATTACHED.discard, parts.base)
         stack.enter_context(weighing(parts.model.config.get_text_config()._attn_implementation))

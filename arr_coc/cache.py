@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers.masking_utils import create_masks_for_generate
 
+from arr_coc.cut import Cut
+
 CACHE = "cache" if "cache" in inspect.signature(create_masks_for_generate).parameters else "past_key_values"
 """What the installed transformers calls a key-value cache, in and out of a model: `cache` from 5.24 on."""
 
@@ -35,6 +37,9 @@ class Prefix:
     """How far what follows moves towards the beginning, in rotary positions; None: not at all."""
     bias: Float[Tensor, "batch physical"] | None = None
     """Log-precision of every column, added to its attention logits in nats; None: no bias."""
+    deeper: tuple[Cut | None, ...] = ()
+    """Which of these columns each layer holds, where tokens were dropped between layers; None: all. Empty:
+    every layer holds all. What came later is held by every layer."""
 
     @property
     def physical(self) -> int:
@@ -74,6 +79,7 @@ class Prefix:
             mask=self.mask[:, :end],
             tail=self.tail - tokens,
             bias=None if self.bias is None else self.bias[:, :end],
+            deeper=tuple(cut and cut.shorter(tokens) for cut in self.deeper),
         )
 
     def select(self, rows: Int[Tensor, " chosen"]) -> "Prefix":
@@ -81,7 +87,8 @@ class Prefix:
         rows = rows.to(self.mask.device)
         bias = None if self.bias is None else self.bias[rows]
         shift = None if self.shift is None else self.shift[rows]
-        return replace(self, mask=self.mask[rows], bias=bias, shift=shift)
+        deeper = tuple(cut and cut.select(rows) for cut in self.deeper)
+        return replace(self, mask=self.mask[rows], bias=bias, shift=shift, deeper=deeper)
 
     def moved(self, positions: Int[Tensor, "axes batch queries"]) -> Int[Tensor, "axes batch queries"]:
         """Positions, counted over logical tokens, of what follows."""

@@ -18,14 +18,52 @@ class Cut:
     """False at padding."""
     seq: int
     """Length before."""
+    padded: bool = True
+    """Whether `real` may have a False: known without looking at the device."""
+    bias: Float[Tensor, "batch kept"] | None = None
+    """Nats that attention to these columns gains where they are keys, beside what they had; None: 0."""
 
     @classmethod
-    def of(cls, keep: Bool[Tensor, "batch seq"], longest: int) -> "Cut":
+    def of(cls, keep: Bool[Tensor, "batch seq"], longest: int, padded: bool = True) -> "Cut":
         """Keep what is True, at most `longest` in a row."""
         seq = keep.shape[1]
         # A stable sort of the mask moves what is dropped to the front and leaves the rest in order.
         index = keep.byte().argsort(dim=1, stable=True)[:, seq - longest :]
-        return cls(index, keep.gather(1, index), seq)
+        return cls(index, keep.gather(1, index), seq, padded)
+
+    @classmethod
+    def whole(cls, batch: int, seq: int, device: torch.device) -> "Cut":
+        """Nothing dropped."""
+        index = torch.arange(seq, device=device).expand(batch, -1)
+        return cls(index, torch.ones_like(index, dtype=torch.bool), seq, padded=False)
+
+    def beside(self, later: "Cut") -> "Cut":
+        """Of two pieces, one after the other."""
+        return Cut(
+            torch.cat([self.index, later.index + self.seq], dim=1),
+            torch.cat([self.real, later.real], dim=1),
+            self.seq + later.seq,
+            self.padded or later.padded,
+            None if self.bias is later.bias is None else torch.cat([self._nats(), later._nats()], dim=1),
+        )
+
+    def extended(self, seq: int) -> "Cut":
+        """With what came behind it, up to this length, of which nothing was dropped."""
+        return self.beside(Cut.whole(len(self.index), seq - self.seq, self.index.device))
+
+    def select(self, rows: Int[Tensor, " chosen"]) -> "Cut":
+        """Of these rows."""
+        bias = None if self.bias is None else self.bias[rows]
+        return Cut(self.index[rows], self.real[rows], self.seq, self.padded, bias)
+
+    def shorter(self, tokens: int) -> "Cut":
+        """Without its last columns, which were all kept."""
+        end = self.index.shape[1] - tokens
+        bias = None if self.bias is None else self.bias[:, :end]
+        return Cut(self.index[:, :end], self.real[:, :end], self.seq - tokens, self.padded, bias)
+
+    def _nats(self) -> Float[Tensor, "batch kept"]:
+        return torch.zeros(self.real.shape, device=self.real.device) if self.bias is None else self.bias
 
     def rows(self, whole: Shaped[Tensor, "batch seq ..."]) -> Shaped[Tensor, "batch kept ..."]:
         """The kept positions."""

@@ -73,6 +73,8 @@ class Family:
     """Attribute path from the base model to the decoder that is called with `inputs_embeds`."""
     layers: str = "layers"
     """Attribute path from the decoder to the list of its layers: the first one measures what was seen."""
+    attention: str = "self_attn"
+    """Attribute path from such a layer to its attention, which says what words look at."""
     modalities: tuple[Modality, ...] = (IMAGE, VIDEO)
     """How pictures come in."""
     visual_rows: tuple[tuple[str, str], ...] = ()

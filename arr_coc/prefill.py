@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from time import perf_counter
 from typing import Any
 
 import torch
@@ -12,6 +11,8 @@ from torch.nn.functional import pad
 
 from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
+from arr_coc.decide import decided, lengths
+from arr_coc.depth import Depth
 from arr_coc.layout import lay_out, positions_of
 from arr_coc.masks import Masks, padding, ready_made, types_of
 from arr_coc.notice import Call, Notice, guessed
@@ -36,6 +37,7 @@ class Prefill:
         self.allocate = allocate
         self._masks = Masks(parts.model.config, build_masks)
         self.trace: list[Allocation] = []
+        self.depth = Depth(parts)
         self._notice = Notice(parts.base, parts.model.config, parts.family)
         self._call: Call | None = None
         self._decided: tuple[Allocation, Cut | None, Prefix | None] | None = None
@@ -65,27 +67,21 @@ class Prefill:
     ) -> tuple[tuple[Any, ...], Arguments] | None:
         """Before the decoder: decide, drop, and give it masks over the columns that exist."""
         call, self._call, self._decided = self._call or Call(kwargs), None, None
+        self.depth.forget()
         if call.visual is None:
             return self._follow(call, args, kwargs)
         attention_mask = padding(call.inputs.get("attention_mask"))
         before = prefix_of(cache_in(kwargs))
         positions = positions_of(kwargs) if before is None else before.moved(positions_of(kwargs))
         context = self._context(call, call.visual, kwargs["inputs_embeds"], attention_mask, positions)
-        allocation = self._timed(context)
+        allocation = decided(self.allocate, context)
         # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
         keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
         allocation = replace(allocation, keep=keep)
-        tail = keep.flip(1).long().cumprod(1).sum(1)
-        kept, real, lost, tails = torch.stack(
-            # The one host sync of shortening: how long the rows become is a shape.
-            [keep.sum(1), context.valid.sum(1), (context.text & ~keep).sum(1), tail]
-        ).tolist()
-        if any(lost):
-            raise ValueError(
-                f"Allocation.keep drops {sum(lost)} text tokens; only visual tokens may go: "
-                "use keep = context.valid & (~context.visual | chosen)"
-            )
-        if kept == real and allocation.bias is allocation.embeds is allocation.positions is None:
+        kept, real, tails = lengths(keep, context.valid, context.text)
+        changes = allocation.bias, allocation.embeds, allocation.positions, allocation.then
+        unchanged = all(change is None for change in changes)
+        if kept == real and unchanged and not (before and before.deeper):
             self._decided = allocation, None, None
             return self._follow(call, args, kwargs)
         if allocation.embeds is not None:
@@ -97,10 +93,13 @@ class Prefill:
             positions = torch.cat(
                 [positions[: len(positions) - len(context.positions)], allocation.positions]
             )
-        cut = Cut.of(keep, max(kept))
         ragged = min(kept) != max(kept)
+        cut = Cut.of(keep, max(kept), ragged)
         grown = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
         prefix = replace(grown, tail=min(tails))
+        past = cache_in(kwargs)
+        cached = prefix.physical - cut.index.shape[1]
+        self.depth.begin(context, allocation, cut, before, cached, past)
         self._decided = allocation, cut, prefix
         new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
         # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
@@ -118,6 +117,9 @@ class Prefill:
         if self._decided is None:
             return None
         (allocation, cut, prefix), self._decided = self._decided, None
+        if prefix is not None:
+            prefix, deeper = self.depth.finish(prefix)
+            allocation = replace(allocation, then=None, deeper=deeper)
         self.trace.append(replace(allocation, seen=self._seen, layers=self.parts.n_layers))
         if cut is None:
             return None
@@ -173,16 +175,10 @@ class Prefill:
         family, config = self.parts.family, self.parts.model.config
         picture, grid = lay_out(visual, rotary, family.grids(config, call.inputs))
         taps = None if self.taps is None else self.taps.of(family, config, call.inputs, visual)
-        return Context(embeds, visual, text, valid, rotary, picture, grid, family.fractional, taps)
-
-    def _timed(self, context: Context) -> Allocation:
-        _wait(context.embeds.device)
-        start = perf_counter()
-        allocation = self.allocate(context)
-        _wait(context.embeds.device)
-        took = 1000 * (perf_counter() - start)
-        allocation.check(context)
-        return replace(allocation, select_ms=took)
+        layers = self.parts.n_layers
+        return Context(
+            embeds, visual, text, valid, rotary, picture, grid, family.fractional, taps, layers=layers
+        )
 
     def _grown(
         self, past: Any, cut: Cut, ragged: bool, attention_mask: Tensor | None, allocation: Allocation
@@ -232,6 +228,8 @@ class Prefill:
         prefix = prefix_of(past)
         if past is None or prefix is None:
             return None
+        if prefix.deeper:
+            self.depth.register()
         follows = None
         if prefix.shift is not None:
             moved = prefix.moved(positions_of(kwargs))
@@ -243,8 +241,3 @@ class Prefill:
             return follows  # made by `masks`
         columns = prefix.columns(padding(attention_mask), width(past, kwargs["inputs_embeds"].shape[1]))
         return args, kwargs | {"attention_mask": self._masks.over(columns, prefix, kwargs)}
-
-
-def _wait(device: torch.device) -> None:
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)

@@ -1,5 +1,6 @@
 """What flows through one prefill: Context, Pictures, Scores, Selection, Allocation; and who makes them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -32,6 +33,15 @@ class Context:
     """Whether the model's rotary positions may lie between whole numbers."""
     taps: Taps | None = None
     """What the scorer needs of the vision tower, by column of the sequence."""
+    layer: int = 0
+    """The layer of the decoder that comes next. From 1 on `embeds` are its hidden states, and what was
+    dropped before it is neither visual nor valid."""
+    layers: int = 0
+    """How many layers the decoder has; 0: unknown."""
+    attention: Float[Tensor, "batch text seq"] | None = None
+    """What the words of a row, in order, paid to every token in the layer before: the mean over heads."""
+    bias: Float[Tensor, "batch seq"] | None = None
+    """Nats that attention to every token has gained by what was decided before this layer; None: 0."""
 
     def __post_init__(self) -> None:
         if not torch.isfinite(self.embeds[self.visual]).all():
@@ -70,7 +80,21 @@ class Context:
             nth=nth,
             index=index,
             taps=self.taps and self.taps.by_picture(row, index, valid),
+            attention=None if self.attention is None else self._paid(row, index, valid),
+            mass=None if self.bias is None else torch.where(valid, self.bias[row[:, None], index].exp(), 0.0),
         )
+
+    def _paid(
+        self,
+        row: Int[Tensor, " picture"],
+        index: Int[Tensor, "picture visual"],
+        valid: Bool[Tensor, "picture visual"],
+    ) -> Float[Tensor, "picture text visual"]:
+        """Attention of words to the visual tokens of each picture, 0 at padding."""
+        assert self.attention is not None
+        paid = self.attention[row]
+        paid = paid.gather(2, index[:, None].expand(-1, paid.shape[1], -1))
+        return torch.where(valid[:, None], paid, 0.0)
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,11 @@ class Pictures:
     """Column of each token in the sequence."""
     taps: Taps | None = None
     """What the scorer needs of the vision tower."""
+    attention: Float[Tensor, "picture text visual"] | None = None
+    """What every word paid to every token in the layer before, the mean over heads; 0 at padding. None before
+    the first layer."""
+    mass: Float[Tensor, "picture visual"] | None = None
+    """How many original tokens each one stands for, between layers, where attention knows; None: one."""
 
     @property
     def count(self) -> Int[Tensor, " picture"]:
@@ -180,6 +209,18 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """A decision that is put off until the decoder has seen something."""
+
+    layer: int
+    """The first layer that may see fewer tokens than those before it."""
+    decide: Callable[[Context], "Allocation"]
+    """Decides then. It may put off a further decision to a deeper layer in its turn."""
+    words: int | None = None
+    """So many of the last words are the question then, whose attention is looked at; None: all words."""
+
+
+@dataclass(frozen=True)
 class Allocation:
     """What was decided in one prefill. `trace[-1]` is one."""
 
@@ -200,13 +241,20 @@ class Allocation:
     candidates: Int[Tensor, "batch pictures budgets"] | None = None
     """The budgets that `q_pi` is over."""
     bias: Float[Tensor, "batch seq"] | None = None
-    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias."""
+    """Log-precision added to the attention logits of kept tokens (0 at text); None: no bias, or, between
+    layers, that of the decision before."""
     embeds: Float[Tensor, "batch seq dim"] | None = None
     """Embeddings that replace the originals where tokens were merged; None: unchanged."""
     positions: Shaped[Tensor, "axes batch seq"] | None = None
     """Rotary positions that replace the originals, also at text; None: unchanged."""
     shift: Int[Tensor, " batch"] | None = None
     """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
+    then: Stage | None = None
+    """What is to be decided deeper in the decoder; None: all its layers see what is kept."""
+    layer: int = 0
+    """The first layer that sees what is kept."""
+    deeper: tuple["Allocation", ...] = ()
+    """What was decided between layers of the decoder, in order."""
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
     layers: int | None = None
@@ -215,9 +263,19 @@ class Allocation:
     """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
 
     @property
+    def by_layer(self) -> Int[Tensor, "batch layers"] | None:
+        """Visual tokens that each layer of the decoder saw; None before it is called."""
+        if self.layers is None:
+            return None
+        steps = (self, *self.deeper)
+        ends = [step.layer for step in steps[1:]] + [self.layers]
+        spans = [(step.budget.sum(1), end - step.layer) for step, end in zip(steps, ends, strict=True)]
+        return torch.stack([kept for kept, span in spans for _ in range(span)], dim=1)
+
+    @property
     def token_layers(self) -> Int[Tensor, " batch"] | None:
         """Visual tokens that a layer of the decoder saw, summed over its layers; None before it is called."""
-        return None if self.layers is None else self.budget.sum(1) * self.layers
+        return None if self.by_layer is None else self.by_layer.sum(1)
 
     def check(self, context: Context) -> None:
         """Raise ValueError where a part does not fit the prefill that it was made for."""

@@ -24,11 +24,11 @@ class Answers:
 
     texts: list[str]
     keep: list[Bool[Tensor, " _"]]
-    """For each row: which of its visual tokens the language model saw."""
+    """For each row: which of its visual tokens the language model saw, down to its last layer."""
     words: list[int]
     """Tokens of each row that are neither visual nor padding."""
-    token_layers: list[int]
-    """For each row: visual tokens that each layer of the language model saw, summed over its layers."""
+    by_layer: list[list[int]]
+    """For each row: visual tokens that each layer of the language model saw, of all looks together."""
     seconds: float
     """Wall clock of generate() for the whole batch."""
     prefill_ms: float
@@ -39,8 +39,6 @@ class Answers:
     """Keys and values after the prefill, of the whole batch."""
     allocation: Allocation | None
     """What was decided, and why; None if nothing was attached."""
-    kept: list[int]
-    """For each row: visual tokens that the language model saw, of all looks together."""
     surprise: list[float] | None = None
     """For each row: -ln P of the answer, in nats; None where it was not asked for."""
 
@@ -62,21 +60,22 @@ def answer(
         new = ids[:, prompt.visual.shape[1] :].cpu()  # waits for the device
         seconds = perf_counter() - started
     allocation = trace[0] if trace else None
-    keep = prompt.valid if allocation is None else allocation.keep
-    token_layers = None if allocation is None else allocation.token_layers
-    if token_layers is None:
-        token_layers = prompt.visual.sum(1) * DecoderShape.of(model.config).layers
+    decisions = () if allocation is None else (allocation, *allocation.deeper)
+    keep = decisions[-1].keep if decisions else prompt.valid
     seen = [row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)]
+    by_layer = None if allocation is None else allocation.by_layer
+    if by_layer is None:
+        layers = DecoderShape.of(model.config).layers
+        by_layer = prompt.visual.sum(1, keepdim=True).expand(-1, layers)
     return Answers(
         texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
         keep=seen,
         words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
-        token_layers=token_layers.tolist(),
+        by_layer=by_layer.tolist(),
         seconds=seconds,
         prefill_ms=prefill.ms,
-        select_ms=(allocation.select_ms or 0.0) if allocation else 0.0,
+        select_ms=sum((decision.select_ms or 0.0 for decision in decisions), 0.0),
         kv_bytes=prefill.kv_bytes,
         allocation=allocation,
-        kept=[int(row.sum()) for row in seen],
         surprise=None if watcher is None else watcher.of(new, model.generation_config.eos_token_id),
     )

@@ -91,7 +91,7 @@ class Asker:
             n_pictures = 1 if item.film else len(item.pictures)
             if not sample.error:
                 whole = isinstance(target, int)
-                ledger.note(sample.kept, target * n_pictures if whole else target * sample.visual)
+                ledger.note(round(sample.kept), target * n_pictures if whole else target * sample.visual)
 
     def _asked(
         self, setting: Setting, items: list[Item], prepared: dict[tuple[str, ...], Prompt]
@@ -174,10 +174,11 @@ class Asker:
         found = []
         for nth, (item, text) in enumerate(zip(items, answers.texts, strict=True)):
             what: dict[str, Any] = {
-                "kept": answers.kept[nth],
+                "kept": _mean(answers.by_layer[nth]),
                 "visual": visual[nth],
                 "words": answers.words[nth],
-                "token_layers": answers.token_layers[nth],
+                "token_layers": sum(answers.by_layer[nth]),
+                "by_layer": answers.by_layer[nth] if len(set(answers.by_layer[nth])) > 1 else None,
                 "surprise": answers.surprise[nth] if self.watch and answers.surprise else None,
                 "kv_bytes": answers.kv_bytes * share,
                 "seconds": answers.seconds * share,
@@ -205,6 +206,11 @@ class Asker:
             id=item.id, task=self.config.task, method=method.name, budget=budget, question=item.question,
             gold=item.gold, kind=item.kind, picture=item.picture, **what,
         )  # fmt: skip
+
+
+def _mean(by_layer: list[int]) -> int | float:
+    """A whole number where every layer saw as many."""
+    return by_layer[0] if len(set(by_layer)) == 1 else sum(by_layer) / len(by_layer)
 
 
 def _said(error: Exception) -> str:

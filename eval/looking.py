@@ -77,21 +77,19 @@ def looks_of(loaded: Loaded, method: Method, alpha: float) -> Looks:
 def _after(before: Answers, look: Answers, going: Sequence[int]) -> Answers:
     """What is known after one more look at some of the rows."""
     texts, keep, surprise = list(before.texts), list(before.keep), list(before.surprise or ())
-    words, token_layers, kept = list(before.words), list(before.token_layers), list(before.kept)
+    words, by_layer = list(before.words), list(before.by_layer)
     for nth, row in enumerate(going):
         texts[row], keep[row] = look.texts[nth], look.keep[nth]
         surprise[row] = (look.surprise or ())[nth]
         words[row] += look.words[nth]
-        token_layers[row] += look.token_layers[nth]
-        kept[row] += look.kept[nth]
+        by_layer[row] = [then + now for then, now in zip(by_layer[row], look.by_layer[nth], strict=True)]
     return replace(
         look,
         texts=texts,
         keep=keep,
         surprise=surprise,
         words=words,
-        token_layers=token_layers,
-        kept=kept,
+        by_layer=by_layer,
         seconds=before.seconds + look.seconds,
         prefill_ms=before.prefill_ms + look.prefill_ms,
         select_ms=before.select_ms + look.select_ms,

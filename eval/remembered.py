@@ -13,6 +13,7 @@ from arr_coc.budgets.ratio import Ratio
 from arr_coc.climb import Walked, walked
 from arr_coc.eval.method import Budget
 from arr_coc.scorers import SCORERS
+from arr_coc.steps import Deep
 from arr_coc.types import Pictures, Scorer, Scores
 
 
@@ -71,9 +72,14 @@ class Remembered:
 
 
 def remembered(allocator: Allocator, memory: Memory, budgets: list[Budget]) -> Allocator:
-    """The same allocator, whose scorer remembers; `budgets` are those that will be asked of it."""
+    """The same allocator, whose scorer remembers; `budgets` are those that will be asked of it.
+
+    One that decides between layers is left alone: what it sees there depends on what it kept before.
+    """
     scorer: Any = allocator.scorer
     scorer = SCORERS[scorer]() if isinstance(scorer, str) else scorer
+    if isinstance(scorer, Deep):
+        return allocator
     whole = [budget for budget in budgets if not isinstance(budget, str)]
     # Ratios and counts are not compared here: the first is climbed, and a longer one once more.
     largest = max(whole, key=lambda b: (isinstance(b, float), b)) if whole else "auto"

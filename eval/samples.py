@@ -25,8 +25,9 @@ class Sample:
     answer: str
     gold: str
     score: float
-    kept: int
-    """Visual tokens that the language model saw; of all looks together if there were several."""
+    kept: int | float
+    """Visual tokens that the language model saw: the mean over its layers, where those differ; of all looks
+    together if there were several."""
     visual: int
     """Visual tokens that the picture had."""
     kind: str
@@ -36,6 +37,8 @@ class Sample:
     kv_bytes: float
     token_layers: int | None = None
     """Visual tokens that each layer of the language model saw, summed over its layers; None: not counted."""
+    by_layer: list[int] | None = None
+    """What each layer saw; None: all as many."""
     surprise: float | None = None
     """-ln P of the answer, in nats; None: not asked for."""
     error: str = ""

@@ -85,7 +85,7 @@ def _row(
         "token_layers": _mean_where_counted(s.token_layers for s in group),
         "prefill_ms": _median(s.prefill_ms for s in group),
         "select_ms": _median(s.select_ms for s in group),
-        "prefill_flops": fmean(shape.prefill_flops(s.kept + s.words) for s in group),
+        "prefill_flops": fmean(_prefill_flops(shape, s) for s in group),
         "kv_bytes": fmean(s.kv_bytes for s in group),
         "by_kind": _by_kind(group),
     }
@@ -153,6 +153,11 @@ def _by_kind(group: list[Sample]) -> dict[str, dict[str, Any]]:
             "ci95": [estimate.low, estimate.high],
         }
     return found
+
+
+def _prefill_flops(shape: DecoderShape, sample: Sample) -> int:
+    by_layer = None if sample.by_layer is None else [n + sample.words for n in sample.by_layer]
+    return shape.prefill_flops(round(sample.kept) + sample.words, by_layer)
 
 
 def _median(times: Iterable[float | None]) -> float | None:

@@ -32,16 +32,18 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     keys = torch.randn(n, width, 2, dim // 2, generator=draw) * valid[..., None, None]
     features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
     received, middle = torch.rand(2, n, width, generator=draw) * valid
-    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle))
+    paid = torch.rand(n, words, width, generator=draw) * (asked[..., None] & valid[:, None])
+    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle), 0.02 * paid)
 
 
 def picture_of(
     tokens: list[list[float]],
     words: list[list[float]] | None = None,
     grid: tuple[int, int] = (0, 0),
+    paid: list[list[float]] | None = None,
     **said: list[Any],
 ) -> Pictures:
-    """One picture with these tokens, this question, and what the vision tower said of it."""
+    """One picture with these tokens, this question, what its words attend to, and what the tower said."""
     n = len(tokens)
     query = torch.tensor([words]) if words else torch.zeros(1, 0, len(tokens[0]))
     return Pictures(
@@ -54,6 +56,7 @@ def picture_of(
         nth=torch.zeros(1, dtype=torch.long),
         index=torch.arange(n)[None],
         taps=Taps(**{name: torch.tensor([each]) for name, each in said.items()}),
+        attention=None if paid is None else torch.tensor([paid]),
     )
 
 
@@ -75,11 +78,12 @@ def _sides(count: int) -> tuple[int, int]:
 def alone(these: Pictures, i: int) -> Pictures:
     """One of the pictures, without the others and without padding."""
     n, w = int(these.count[i]), int(these.asked[i].sum())
-    tensors = {name: value[i : i + 1] for name, value in vars(these).items() if name != "taps"}
+    tensors = {name: value[i : i + 1] for name, value in vars(these).items() if isinstance(value, Tensor)}
     one = Pictures(**tensors, taps=_changed(these.taps, lambda said: said[i : i + 1, :n]))
     return replace(
         one, tokens=one.tokens[:, :n], valid=one.valid[:, :n], index=one.index[:, :n],
         query=one.query[:, :w], asked=one.asked[:, :w],
+        attention=None if one.attention is None else one.attention[:, :w, :n],
     )  # fmt: skip
 
 
@@ -94,6 +98,7 @@ def padded(these: Pictures, extra: int) -> Pictures:
         query=pad(these.query, (0, 0, 0, extra), value=torch.nan),
         asked=pad(these.asked, (0, extra)),
         taps=_changed(these.taps, lambda said: pad(said, (0, 0, 0, extra))),
+        attention=None if these.attention is None else pad(these.attention, (0, extra, 0, extra)),
     )
 
 
@@ -104,6 +109,9 @@ def permuted(these: Pictures, order: Tensor) -> Pictures:
         tokens=these.tokens.gather(1, order[..., None].expand_as(these.tokens)),
         valid=these.valid.gather(1, order),
         taps=_changed(these.taps, lambda said: said.gather(1, order[..., None].expand_as(said))),
+        attention=None
+        if these.attention is None
+        else these.attention.gather(2, order[:, None].expand_as(these.attention)),
     )
 
 

@@ -45,8 +45,11 @@ def stream(prompts: int, seed: int = 1) -> tuple[Pictures, Scores]:
     return these, ExpectedFreeEnergy()(these)
 
 
+UNREAD = ("row", "taps", "attention", "mass")
+
+
 def rows(these: Pictures, scores: Scores, order: Tensor) -> tuple[Pictures, Scores]:
-    part = {name: value[order] for name, value in vars(these).items() if name not in ("taps", "row")}
+    part = {name: value[order] for name, value in vars(these).items() if name not in UNREAD}
     assert scores.pragmatic is not None
     kept = Scores(scores.values[order], scores.pragmatic[order])
     return Pictures(**part, row=torch.arange(len(order)), taps=None), kept

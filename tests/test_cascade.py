@@ -186,7 +186,7 @@ def by_hand(loaded: Loaded, looks: Looks, items: list[Any]) -> tuple[list[str], 
         for ratio, limit in (*zip(looks.ratios, looks.limits, strict=True), (1.0, math.inf)):
             way = (Method("efe") if ratio < 1 else Method("full"), ratio)
             said = answered(loaded, way, asked, [item.pictures], [item.question], 0, 8, watch=True)
-            spent += said.kept[0]
+            spent += said.by_layer[0][0]
             if (said.surprise or [math.inf])[0] < limit:
                 break
         texts.append(said.texts[0])
@@ -207,8 +207,7 @@ def test_a_batch_is_answered_as_one_after_another_and_every_look_counts(rehearse
 
     texts, kept = by_hand(loaded, loaded.cascade.looks(alpha), items)
     assert got.texts == texts
-    assert got.kept == kept
-    assert got.token_layers == [2 * k for k in kept]  # the model has two layers
+    assert got.by_layer == [[k, k] for k in kept]  # the model has two layers
 
 
 def test_the_full_look_is_the_untouched_model(rehearsed: Any, tmp_path: Path) -> None:

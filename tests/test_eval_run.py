@@ -66,6 +66,17 @@ def test_the_cache_holds_two_numbers_a_layer_channel_and_token_that_was_seen(tmp
     )  # tokens, k and v, layers, channels, float32
 
 
+def test_what_is_dropped_between_layers_is_in_the_record_the_cache_and_the_table(tmp_path: Path) -> None:
+    blind, _, fastv = evaluate(config(tmp_path, methods=("fastv",), budgets=(400,), limit=1, batch_size=1))[
+        "rows"
+    ]
+
+    line = json.loads((tmp_path / "samples.jsonl").read_text().splitlines()[-1])
+    assert (line["by_layer"], line["kept"], line["token_layers"]) == ([576, 224], 400, 800)
+    assert (fastv["kept_tokens"], fastv["keep_ratio"]) == (400, 400 / 576)
+    assert fastv["kv_bytes"] - blind["kv_bytes"] == 800 * 2 * 16 * 4
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     evaluate(config(tmp_path / "whole"))
     expected = answers(tmp_path / "whole")

@@ -51,6 +51,20 @@ def test_token_layers_are_averaged_where_all_samples_have_them() -> None:
     assert row["token_layers"] == pytest.approx(2 * 63 + 4 / 20)
 
 
+def test_a_method_that_drops_between_layers_is_charged_for_every_layer() -> None:
+    samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
+    deep = [
+        replace(s, kept=301.0, by_layer=[576, 26], token_layers=602) if s.method == "efe" else s
+        for s in samples
+    ]
+
+    row = rows(grouped(deep, SETTINGS), SHAPE, SceneVQA())[2]
+
+    assert (row["kept_tokens"], row["token_layers"]) == (301, 602)
+    flat = [SHAPE.prefill_flops(n + ONE.words) for n in (576, 26)]
+    assert row["prefill_flops"] == sum(flat) / 2
+
+
 def test_the_order_in_which_samples_came_makes_no_difference() -> None:
     samples = sampled({"blind": 4, "full": 20, "efe": 16, "random": 8})
 

@@ -17,12 +17,18 @@ from arr_coc.attach import attached
 from arr_coc.parts import parts_of
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
+from arr_coc.steps import Deep
 from arr_coc.types import Allocation
 from tests.runs import Inputs, apart, decoder_of, positions, tiny_model, visual_of
 
 CASES = 200
 CLOSE = 1e-4
-METHODS = [name for name in SCORERS if not getattr(SCORERS[name], "mixes_batch", False)]
+METHODS = [
+    name
+    for name in SCORERS
+    if not getattr(SCORERS[name], "mixes_batch", False) and not isinstance(SCORERS[name](), Deep)
+]
+"""Those that decide between layers have laws of their own, see test_depth and test_steps."""
 
 
 def of_patches(high: int, wide: int) -> Shown:

@@ -17,7 +17,7 @@ from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
-OURS = {"efe", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
+OURS = {"efe", "efe_depth", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
 """Everything else is somebody's method."""
 every_scorer = pytest.mark.parametrize("name", SCORERS)
 SINGLE = [name for name in SCORERS if not getattr(SCORERS[name], "mixes_batch", False)]
@@ -152,7 +152,13 @@ def test_efe_attends_to_the_part_of_the_picture_that_a_word_resembles() -> None:
     word = 6 * functional.normalize(torch.randn(32, generator=torch.Generator().manual_seed(0)), dim=0)
     tokens = these.tokens + torch.where(there[:, None], word, 0.0)
     asking = Pictures(
-        **{**vars(these), "tokens": tokens, "query": word[None, None], "asked": torch.ones(1, 1).bool()}
+        **{
+            **vars(these),
+            "tokens": tokens,
+            "query": word[None, None],
+            "asked": torch.ones(1, 1).bool(),
+            "attention": None,
+        }
     )
     greedy, budget = SELECTORS["greedy"](), torch.tensor([8])
     sharp = greedy(asking, ExpectedFreeEnergy(preference=WordPreference(gamma=3.0))(asking), budget).keep[0]
