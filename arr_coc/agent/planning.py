@@ -142,7 +142,7 @@ def policy_posterior(
     F: Float[Tensor, "batch policies"] | None = None,
 ) -> Float[Tensor, "batch policies"]:
     """softmax(ln E - gamma G - F) over policies."""
-    scores = G * -(gamma[:, None] if isinstance(gamma, Tensor) and gamma.ndim else gamma)
+    scores = -(G * (gamma[:, None] if isinstance(gamma, Tensor) and gamma.ndim else gamma))
     if log_E is not None:
         scores = scores + log_E
     if F is not None:

@@ -53,6 +53,7 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
     alone = {f: product(qs[f], w).view(len(qs[f]), prefixes.horizon, -1) for f, w in tables.powers.items()}
     shared = _contract_passive(program, tables, alone)
     total: Tensor | None = None
+    ahead: dict[int, Tensor] = {}
     for t, steps in enumerate(prefixes.transitions):
         fused = _worth_fusing(program, tables, x, steps) if t == prefixes.horizon - 1 else {}
         skipped = {prefixes.orders[s][0] for s in fused}
@@ -71,7 +72,13 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
             for f in range(len(x))
         ]
         for s, order in enumerate(prefixes.orders):
-            if s in fused:
+            both = _both(program, tables, t, s, x)
+            if both is not None:
+                parts.append(_value(program, t, s, both[:, :, 0]))
+                ahead[s] = both[:, :, 1:]
+            elif s in ahead:
+                parts.append(_value(program, t, s, ahead[s]).flatten(1, 2))
+            elif s in fused:
                 parts.append(_fused(program, fused[s], t, s, x[order[0]]))
             else:
                 parts.append(_contract(program, tables, t, s, x, shared.get(s)))
@@ -97,6 +104,20 @@ def _worth_fusing(
         if table.numel() <= SMALL or nodes * program.n_states[f] > 10 * width:
             worth[s] = table
     return worth
+
+
+def _both(program: Program, tables: Tables, t: int, s: int, x: Sequence[Tensor]) -> Tensor | None:
+    """Outcomes of step t and, if it is the last but one, of every action after it: one product for the two,
+    (batch, nodes, 1 + actions, columns). None where that is not possible, or too much to hold at once."""
+    if t != program.prefixes.horizon - 2 or s not in tables.both:
+        return None
+    (f,), (block,) = program.prefixes.orders[s], program.prefixes.blocks[t][s]
+    steps, table = program.prefixes.transitions[t + 1], tables.both[s]
+    as_they_are = all(p.index is None and p.repeat == 1 for p in (*block.picks, *steps[f].parents))
+    fits = len(x[f]) * x[f].shape[1] * len(table) <= program.chunk
+    if not (as_they_are and fits and s in _worth_fusing(program, tables, x, steps)):
+        return None
+    return product(x[f], table).view(*x[f].shape[:2], -1, program.outcomes[s] + program.layout.linear)
 
 
 def outer(beliefs: Sequence[Tensor]) -> Tensor:

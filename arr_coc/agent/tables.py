@@ -48,6 +48,8 @@ class Tables(NamedTuple):
     """For each set and number of factors contracted first: (other states * columns, their states)."""
     fused: dict[int, Tensor]
     """For each set whose last step can be fused with its transition: (actions * columns, previous states)."""
+    both: dict[int, Tensor]
+    """For each such set of more steps than one: the last but one's outcomes, then those of `fused`."""
     novelty: dict[int, Tensor]
     """For each factor (actions, previous): minus the weighted information about B."""
 
@@ -73,7 +75,7 @@ def lay_out(model: GenerativeModel, horizon: int, objective: Objective, informat
 def make_tables(model: GenerativeModel, prefixes: Prefixes, layout: Layout, objective: Objective,
                 time: int, fusible: tuple[int, ...]) -> Tables:  # fmt: skip
     """The tables of a model without a batch axis."""
-    transition, slices, powers, outcome, fused, novelty = {}, {}, {}, {}, {}, {}
+    transition, slices, powers, outcome, fused, both, novelty = {}, {}, {}, {}, {}, {}, {}
     for f, b in enumerate(model.B):
         k = len(model.B_factors[f])
         moves = b.reshape(len(b), prod(b.shape[1 : 1 + k]), -1).permute(
@@ -107,7 +109,10 @@ def make_tables(model: GenerativeModel, prefixes: Prefixes, layout: Layout, obje
         if s in fusible and len(table) * transition[order[0]].numel() // table.shape[1] <= FUSED:
             b = transition[order[0]].view(-1, table.shape[1], transition[order[0]].shape[1])
             fused[s] = (table @ b).flatten(0, 1)
-    return Tables(transition, slices, powers, outcome, fused, novelty)
+            if prefixes.horizon > 1:
+                both[s] = torch.cat([table, fused[s]])
+                fused[s] = both[s][len(table) :]  # one memory for the two
+    return Tables(transition, slices, powers, outcome, fused, both, novelty)
 
 
 def _outcomes(model: GenerativeModel, layout: Layout, s: int, order: tuple[int, ...], horizon: int,

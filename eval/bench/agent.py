@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
-from time import process_time
 from typing import Any
 
 import numpy as np
@@ -15,20 +14,19 @@ import torch
 from arr_coc.agent.inference import Method, infer_states
 from arr_coc.agent.planning import Plan, compiled, infer_policies
 from arr_coc.eval.bench.agent_cases import CASES, PROBLEMS
+from arr_coc.eval.bench.alternate import Call, alternate
 from arr_coc.eval.bench.limits import Counted, Rates
 from arr_coc.eval.bench.pymdp_peer import Peer
 from arr_coc.eval.environment import environment, source_folder
 
 GAMMA = 16.0
-SHORTEST = 2e-3
-"""Seconds of one measurement: faster calls are made several times in a row."""
 NOTE = (
-    "ms of CPU time, one thread, float32, medians over alternating rounds; 64 states, 100 outcomes where not "
-    "said otherwise; ours: information per modality as pymdp's, the faster of eager and torch.compile; peer: "
-    "inferactively-pymdp jitted, the faster of agent closed over and as argument; limit_ms: products, "
-    "logarithms and large tables read at the rates measured in this run; share: limit_ms / ours_ms"
+    "ms of CPU time, one thread, float32, medians over alternating rounds of warm blocks; 64 states, 100 "
+    "outcomes where not said otherwise; ours: information per modality as pymdp's, the faster of eager and "
+    "torch.compile; peer: inferactively-pymdp jitted, the faster of agent closed over and as argument; "
+    "limit_ms: products, logarithms and large tables read at the rates measured in this run; share: "
+    "limit_ms / ours_ms"
 )
-Call = Callable[[], Any]
 
 
 def place(out: Path | None) -> Path:
@@ -143,22 +141,7 @@ def _row(
     case: str, ours: dict[str, Call], peers: dict[str, Call], rounds: int, slowest: float
 ) -> dict[str, Any]:
     calls = {("ours", k): call for k, call in ours.items()} | {("peer", k): call for k, call in peers.items()}
-    repeats: dict[tuple[str, str], int] = {}
-    times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-    for key, call in calls.items():
-        call()  # compiles
-        started = process_time()
-        call()
-        repeats[key] = max(1, round(SHORTEST / max(process_time() - started, 1e-6)))
-    began = process_time()
-    for done in range(rounds):
-        for key, call in calls.items():
-            started = process_time()
-            for _ in range(repeats[key]):
-                call()
-            times[key].append((process_time() - started) / repeats[key])
-        if done >= 2 and process_time() - began > slowest:
-            break
+    times = alternate(calls, rounds, slowest)
     ms = {key: 1e3 * median(values) for key, values in times.items()}
     mode, form = (min((v, k[1]) for k, v in ms.items() if k[0] == who)[1] for who in ("ours", "peer"))
     ours_ms, peer_ms = ms["ours", mode], ms["peer", form]
