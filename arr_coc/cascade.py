@@ -83,7 +83,7 @@ class Cascade:
         one, other = order[::2], order[1::2]
         curves = [_fitted(self.surprise[one, k], self.differs[one, k]) for k in range(len(self.ratios))]
         chance = torch.stack([_chance(self.surprise[:, k], *curve) for k, curve in enumerate(curves)], dim=1)
-        at = list(min(self._chains(), key=lambda k: self._cost(k, chance[one], self.differs[one], alpha)))
+        at = list(min(self._chains(), key=lambda chain: self._cost(chain, chance[one], alpha)))
         level = risk_level(chance[other][:, at], self.differs[other][:, at], alpha) if at else -inf
         if level == -inf:
             return Looks((), ())
@@ -95,17 +95,22 @@ class Cascade:
         known = range(len(self.ratios))
         return [chain for n in range(MOST_LOOKS + 1) for chain in combinations(known, n)]
 
-    def _cost(
-        self, chain: tuple[int, ...], chance: Chances, differs: Bool[Tensor, "prompt looks"], alpha: float
-    ) -> float:
-        """Mean share of the tokens that all looks at a prompt take together."""
+    def _cost(self, chain: tuple[int, ...], chance: Chances, alpha: float) -> float:
+        """Mean share of the tokens that all looks at a prompt take together, where so many are expected to
+        differ as alpha allows. What the curves expect varies less than what happened to differ."""
         if not chain:
             return 1.0
-        at = list(chain)
-        level = risk_level(chance[:, at], differs[:, at], alpha)
-        taken = looks_taken(chance[:, at], level)
-        spent = torch.tensor([0.0, *(self.ratios[k] for k in chain), 1.0]).cumsum(0)
-        return float(spent[taken].mean())
+        at, n = list(chain), len(chance)
+        spent = torch.tensor([0.0, *(self.ratios[k] for k in chain), 1.0], dtype=torch.double).cumsum(0)
+        risk = torch.nn.functional.pad(chance[:, at], (0, 1))  # the full look's is 0
+        levels = torch.cat([chance[:, at].flatten(), torch.tensor([inf])]).unique()
+        low, high = -1, len(levels) - 1  # nothing stops early, or everything does
+        while low < high:
+            middle = (low + high + 1) // 2
+            taken = looks_taken(chance[:, at], float(levels[middle]))
+            fits = float(risk.gather(1, taken[:, None] - 1).sum()) + 1 <= alpha * (n + 1)
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return float(spent[looks_taken(chance[:, at], float(levels[low]) if low >= 0 else -inf)].mean())
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file."""
