@@ -5,6 +5,7 @@ answer is taken if its surprise, -ln P(answer), is below the limit of that look.
 by rehearsed prompts: how surprising the answer of each look was, and whether it was the full model's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from json import dumps, loads
@@ -83,7 +84,7 @@ class Cascade:
         one, other = order[::2], order[1::2]
         curves = [_fitted(self.surprise[one, k], self.differs[one, k]) for k in range(len(self.ratios))]
         chance = torch.stack([_chance(self.surprise[:, k], *curve) for k, curve in enumerate(curves)], dim=1)
-        at = list(min(self._chains(), key=lambda chain: self._cost(chain, chance[one], alpha)))
+        at = list(min(self._chains(), key=lambda looks: self._cost(looks, chance[one], alpha)))
         level = risk_level(chance[other][:, at], self.differs[other][:, at], alpha) if at else -inf
         if level == -inf:
             return Looks((), ())
@@ -95,15 +96,15 @@ class Cascade:
         known = range(len(self.ratios))
         return [chain for n in range(MOST_LOOKS + 1) for chain in combinations(known, n)]
 
-    def _cost(self, chain: tuple[int, ...], chance: Chances, alpha: float) -> float:
+    def _cost(self, chain: Iterable[int], chance: Chances, alpha: float) -> float:
         """Mean share of the tokens that all looks at a prompt take together, where so many are expected to
         differ as alpha allows. What the curves expect varies less than what happened to differ."""
-        if not chain:
-            return 1.0
         at, n = list(chain), len(chance)
-        spent = torch.tensor([0.0, *(self.ratios[k] for k in chain), 1.0], dtype=torch.double).cumsum(0)
+        if not at:
+            return 1.0
+        spent = torch.tensor([0.0, *(self.ratios[k] for k in at), 1.0], dtype=torch.double).cumsum(0)
         risk = torch.nn.functional.pad(chance[:, at], (0, 1))  # the full look's is 0
-        levels = torch.cat([chance[:, at].flatten(), torch.tensor([inf])]).unique()
+        levels = torch.cat([chance[:, at].flatten(), torch.tensor([inf])]).sort().values
         low, high = -1, len(levels) - 1  # nothing stops early, or everything does
         while low < high:
             middle = (low + high + 1) // 2

@@ -17,7 +17,7 @@ from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
-OURS = {"efe", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
+OURS = {"efe", "quadtree", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
 """Everything else is somebody's method."""
 every_scorer = pytest.mark.parametrize("name", SCORERS)
 SINGLE = [name for name in SCORERS if not getattr(SCORERS[name], "mixes_batch", False)]
