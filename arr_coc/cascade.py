@@ -5,6 +5,7 @@ answer is taken if its surprise, -ln P(answer), is below the limit of that look.
 by rehearsed prompts: how surprising the answer of each look was, and whether it was the full model's.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from json import dumps, loads
@@ -21,6 +22,8 @@ KIND = "arr-coc cascade"
 """What a file says that it holds."""
 FLOOR = 1e-12
 """Nats: answers less surprising than this are equally so."""
+NEWTON = 50
+"""Steps of Newton's method, at most."""
 MOST_LOOKS = 3
 """Looks before the full one, at most."""
 Chances = Float[Tensor, "prompt looks"]
@@ -40,8 +43,8 @@ class Looks:
 class Cascade:
     """What was rehearsed: looks at every prompt, and how each of them ended.
 
-    The even prompts say which looks are worth taking, and how likely an answer of such a surprise is to
-    differ from the full model's; the odd ones, which had no part in that, how far that may be trusted.
+    A half of the prompts, drawn, says which looks are worth taking, and how likely an answer of such a
+    surprise is to differ from the full model's; the other, which had no part in that, how far to trust it.
     Conformal risk control, https://arxiv.org/abs/2208.02814, of the loss "the answer differs", made monotone.
     """
 
@@ -76,11 +79,13 @@ class Cascade:
             raise ValueError(
                 f"alpha is a probability of differing from the full model, in (0, 1), got {alpha}"
             )
-        curves = [_fitted(self.surprise[::2, k], self.differs[::2, k]) for k in range(len(self.ratios))]
+        # Drawn, as tasks may let kinds of questions take turns.
+        order = torch.randperm(len(self.differs), generator=torch.Generator().manual_seed(0))
+        one, other = order[::2], order[1::2]
+        curves = [_fitted(self.surprise[one, k], self.differs[one, k]) for k in range(len(self.ratios))]
         chance = torch.stack([_chance(self.surprise[:, k], *curve) for k, curve in enumerate(curves)], dim=1)
-        chosen = min(self._chains(), key=lambda chain: self._cost(chain, chance[::2], alpha))
-        at = list(chosen)
-        level = risk_level(chance[1::2][:, at], self.differs[1::2][:, at], alpha) if at else -inf
+        at = list(min(self._chains(), key=lambda looks: self._cost(looks, chance[one], alpha)))
+        level = risk_level(chance[other][:, at], self.differs[other][:, at], alpha) if at else -inf
         if level == -inf:
             return Looks((), ())
         ratios = tuple(self.ratios[k] for k in at)
@@ -91,15 +96,22 @@ class Cascade:
         known = range(len(self.ratios))
         return [chain for n in range(MOST_LOOKS + 1) for chain in combinations(known, n)]
 
-    def _cost(self, chain: tuple[int, ...], chance: Chances, alpha: float) -> float:
-        """Mean share of the tokens that all looks at a prompt take together, on the even prompts."""
-        if not chain:
+    def _cost(self, chain: Iterable[int], chance: Chances, alpha: float) -> float:
+        """Mean share of the tokens that all looks at a prompt take together, where so many are expected to
+        differ as alpha allows. What the curves expect varies less than what happened to differ."""
+        at, n = list(chain), len(chance)
+        if not at:
             return 1.0
-        at = list(chain)
-        level = risk_level(chance[:, at], self.differs[::2][:, at], alpha)
-        taken = looks_taken(chance[:, at], level)
-        spent = torch.tensor([0.0, *(self.ratios[k] for k in chain), 1.0]).cumsum(0)
-        return float(spent[taken].mean())
+        spent = torch.tensor([0.0, *(self.ratios[k] for k in at), 1.0], dtype=torch.double).cumsum(0)
+        risk = torch.nn.functional.pad(chance[:, at], (0, 1))  # the full look's is 0
+        levels = torch.cat([chance[:, at].flatten(), torch.tensor([inf])]).sort().values
+        low, high = -1, len(levels) - 1  # nothing stops early, or everything does
+        while low < high:
+            middle = (low + high + 1) // 2
+            taken = looks_taken(chance[:, at], float(levels[middle]))
+            fits = float(risk.gather(1, taken[:, None] - 1).sum()) + 1 <= alpha * (n + 1)
+            low, high = (middle, high) if fits else (low, middle - 1)
+        return float(spent[looks_taken(chance[:, at], float(levels[low]) if low >= 0 else -inf)].mean())
 
     def save(self, path: str | Path) -> None:
         """Write one safetensors file."""
@@ -149,10 +161,8 @@ def looks_taken(chance: Chances, level: float) -> Int[Tensor, " prompt"]:
     return (chance >= level).long().cumprod(1).sum(1) + 1
 
 
-def _fitted(
-    surprise: Float[Tensor, " prompt"], differs: Bool[Tensor, " prompt"], rounds: int = 50
-) -> tuple[float, float]:
-    """Intercept and slope of a logistic curve from ln surprise to the chance of differing; Newton's method.
+def _fitted(surprise: Float[Tensor, " prompt"], differs: Bool[Tensor, " prompt"]) -> tuple[float, float]:
+    """Intercept and slope of a logistic curve from ln surprise to the chance of differing.
 
     One prompt that differs and one that does not are added at the mean, and the slope has a weak prior at 1,
     so that there is a curve where all or none differ. A slope of 0 or less would trust what is unsure.
@@ -161,19 +171,23 @@ def _fitted(
     middle = x.mean()
     x = torch.cat([x - middle, x.new_zeros(2)])
     y = torch.cat([y, y.new_tensor([0.0, 1.0])])
-    design, weights = (
-        torch.stack([torch.ones_like(x), x], dim=1),
-        torch.tensor([0.0, 1.0], dtype=torch.double),
-    )
-    for _ in range(rounds):
+    design = torch.stack([torch.ones_like(x), x], dim=1)
+    centre, prior = x.new_tensor([0.0, 1.0]), torch.diag(x.new_tensor([1e-6, 1.0]))
+
+    def misfit(weights: Float[Tensor, " two"]) -> float:
+        z, off = design @ weights, weights - centre
+        return float((torch.nn.functional.softplus(z) - y * z).sum() + 0.5 * off @ prior @ off)
+
+    weights = centre
+    for _ in range(NEWTON):
         p = torch.sigmoid(design @ weights)
-        slope_prior = torch.tensor([0.0, 1.0 - float(weights[1])], dtype=torch.double)
-        curvature = (design * (p * (1 - p))[:, None]).T @ design + torch.diag(
-            torch.tensor([1e-9, 1.0])
-        ).double()
-        step = torch.linalg.solve(curvature, design.T @ (y - p) + slope_prior)
-        weights = weights + step.clamp(-2.0, 2.0)
-        if float(step.abs().max()) < 1e-9:
+        curvature = (design * (p * (1 - p))[:, None]).T @ design + prior
+        step = torch.linalg.solve(curvature, design.T @ (y - p) - prior @ (weights - centre))
+        # A whole step may leap over the least misfit, to where the curve is flat.
+        while float(step.abs().max()) > 1e-9 and misfit(weights + step) > misfit(weights):
+            step = step / 2
+        weights = weights + step
+        if float(step.abs().max()) <= 1e-9:
             break
     slope = max(float(weights[1]), 1e-3)
     return float(weights[0]) - slope * float(middle), slope

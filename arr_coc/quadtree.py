@@ -70,13 +70,12 @@ def best_cut(
     levels: list[Level] = []
     curves = torch.where(torch.stack([there, ~there], dim=2), inf, 0.0)
     while curves.shape[1] > 1:
-        there, sums = there.unflatten(1, (-1, 4)), sums.unflatten(1, (-1, 4))
-        quarters = curves.unflatten(1, (-1, 4))
+        there, sums, quarters = _by_four(there), _by_four(sums), _by_four(curves)
         one, other = quarters[:, :, FIRST].flatten(1, 2), quarters[:, :, SECOND].flatten(1, 2)
         known = (there[:, :, FIRST] | there[:, :, SECOND]).flatten(1, 2)
         whole = (sums[:, :, FIRST] + sums[:, :, SECOND]).flatten(1, 2)
         halves, first_of_halves = _as_one(*_joined(one, other, most), known, loss(whole))
-        halved = halves.unflatten(1, (-1, 4))
+        halved = _by_four(halves)
         across, upper = _joined(halved[:, :, UPPER], halved[:, :, LOWER], most)
         along, left = _joined(halved[:, :, LEFT], halved[:, :, RIGHT], most)
         upright = (along < across) & ~line[:, None, None]
@@ -85,6 +84,11 @@ def best_cut(
         curves, firsts = _as_one(curves, torch.where(upright, left, upper), there, loss(sums))
         levels.append(Level(first_of_halves, firsts, upright))
     return _labelled(levels, budget)
+
+
+def _by_four(x: Tensor) -> Tensor:
+    """Squares from their quarters, or with their halves."""
+    return x.reshape(len(x), -1, 4, *x.shape[2:])
 
 
 def _joined(one: Curves, other: Curves, most: int) -> tuple[Curves, Firsts]:

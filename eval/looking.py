@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import inf
 
 from PIL import Image
 
 from arr_coc.allocate import Allocator
 from arr_coc.budgets.auto import Ledger
-from arr_coc.cascade import Looks
+from arr_coc.cascade import Cascade, Looks
 from arr_coc.eval.answer import Answers, answer
 from arr_coc.eval.method import FULL, Budget, Method, alpha_of
 from arr_coc.eval.models import Loaded
@@ -71,7 +72,13 @@ def looks_of(loaded: Loaded, method: Method, alpha: float) -> Looks:
             f"the looks of this cascade were rehearsed with {loaded.cascade.method}, and the bound does not "
             f"hold for {method.name}: run arr-coc calibrate MODEL --method {method.name}"
         )
-    return loaded.cascade.looks(alpha)
+    return _looks(loaded.cascade, alpha)
+
+
+@lru_cache(maxsize=16)
+def _looks(cascade: Cascade, alpha: float) -> Looks:
+    """Once, not with every batch."""
+    return cascade.looks(alpha)
 
 
 def _after(before: Answers, look: Answers, going: Sequence[int]) -> Answers:

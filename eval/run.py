@@ -14,7 +14,9 @@ from arr_coc.eval.extras import need
 from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.folder import claim, prepare
 from arr_coc.eval.journal import everything, journal
+from arr_coc.eval.looking import looks_of
 from arr_coc.eval.markdown import markdown
+from arr_coc.eval.method import alpha_of
 from arr_coc.eval.models import calibrated, load
 from arr_coc.eval.plots import accuracy_vs_tokens
 from arr_coc.eval.ranks import Rank
@@ -57,6 +59,10 @@ def evaluate(
     loaded = load(config.model, rank.device(config.device), config.dtype)
     if config.need:
         loaded = calibrated(loaded, config.need)
+    for method, budget in config.settings():
+        alpha = alpha_of(budget)
+        if alpha is not None:
+            looks_of(loaded, method, alpha)  # says what is missing before anything is asked
     task = config.opened(loaded.model.config.model_type)
     folder = claim(config, loaded.weights)
     with journal(folder, rank) as record:

@@ -74,6 +74,8 @@ def _row(
         # What is left of what looking is worth: 0 is blind, 1 is every token.
         "above_blind": share.mean if share else None,
         "above_blind_ci95": [share.low, share.high] if share else None,
+        # What the bound of a cascade is about.
+        "differs_from_full": fmean(a.answer != b.answer for a, b in zip(group, full, strict=True)),
         "compliance": fmean(task.follows(s.answer) for s in group),
         "headline": task.headline,
         "headline_value": headline.mean,

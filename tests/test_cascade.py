@@ -221,12 +221,16 @@ def test_the_full_look_is_the_untouched_model(rehearsed: Any, tmp_path: Path) ->
     assert {said["efe", line["id"]] == said["full", line["id"]] for line in lines} == {True}
     assert results["rows"][2]["kept_tokens"] == 576
     assert results["rows"][2]["budget"] == "cascade:0.001"
+    assert [row["differs_from_full"] for row in results["rows"]][1:] == [0.0, 0.0]
 
 
-def test_a_cascade_of_another_method_or_none_says_what_to_run(rehearsed: Any) -> None:
+def test_a_cascade_of_another_method_or_none_says_what_to_run(rehearsed: Any, tmp_path: Path) -> None:
     run, path = rehearsed
     bare = load(run.model)
     with pytest.raises(ValueError, match=r"arr-coc calibrate MODEL --method divprune, and give its file"):
         looks_of(bare, Method("divprune"), 0.1)
+    with pytest.raises(ValueError, match=r"calibrate MODEL --method stride\+ln_n"):
+        evaluate(config(tmp_path, methods=("stride+ln_n",), budgets=("cascade:0.1",)))
+    assert not (tmp_path / "samples.jsonl").exists()
     with pytest.raises(ValueError, match=r"rehearsed with efe, and the bound does not hold for divprune"):
         looks_of(calibrated(bare, path), Method("divprune"), 0.1)

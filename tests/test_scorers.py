@@ -17,7 +17,9 @@ from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
-OURS = {"efe", "efe_depth", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"}
+OURS = {
+    "efe", "efe_depth", "quadtree", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"
+}  # fmt: skip
 """Everything else is somebody's method."""
 every_scorer = pytest.mark.parametrize("name", SCORERS)
 SINGLE = [name for name in SCORERS if not getattr(SCORERS[name], "mixes_batch", False)]
