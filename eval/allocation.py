@@ -106,7 +106,11 @@ def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> d
         row["strata"] = {
             name: sum(s.score for s in part) / len(part) for name, part in _by_stratum(group, strata).items()
         }
-    return {"rows": found, "against_best": list(_against_best(groups, strata, config.seed))}
+    return {
+        "rows": found,
+        "against_best": list(_against_best(groups, strata, config.seed)),
+        "switched": list(_switched(groups, config.seed)),
+    }
 
 
 def strata_of(sample: Sample) -> tuple[str, ...]:
@@ -148,6 +152,16 @@ def _against_best(groups: Group, strata: dict[str, tuple[str, ...]], seed: int) 
                 **compared(ours, theirs, seed),
                 "strata": {name: compared(parts[name], counterparts[name], seed) for name in parts},
             }
+
+
+def _switched(groups: Group, seed: int) -> Iterator[dict[str, Any]]:
+    """What merging and precision are worth against dropping, and every part of ours against ours without."""
+    pairs = [(OURS[0], OURS[-1]), (OURS[1], OURS[-1]), *((OURS[1], other) for other in ABLATIONS)]
+    for budget in BUDGETS:
+        for one, other in pairs:
+            if (one, budget) in groups and (other, budget) in groups:
+                said = compared(groups[one, budget], groups[other, budget], seed)
+                yield {"budget": budget, "method": one, "versus": other, **said}
 
 
 def _mean(group: list[Sample]) -> float:

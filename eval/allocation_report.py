@@ -24,6 +24,7 @@ def written(results: dict[str, Any]) -> str:
     ]
     for task, found in results["tasks"].items():
         lines += [f"## {task}", "", *_accuracies(found["rows"]), "", *_differences(found["against_best"]), ""]
+        lines += [*_switches(found["switched"]), ""]
     lines += [f"`{results['command']}`, commit {results['commit'] or 'unknown'}, {results['hardware']}"]
     return "\n".join(lines) + "\n"
 
@@ -73,6 +74,17 @@ def _differences(pairs: list[dict[str, Any]]) -> list[str]:
             f"| {pair['budget']} | `{pair['ours']}` {mine} | `{pair['best']}` ({pair['among']}) | {theirs} "
             f"| {100 * pair['difference']:+.1f} | {low:+.1f} to {high:+.1f} | "
             f"{', '.join(behind) or 'none'} |"
+        )
+    return lines
+
+
+def _switches(pairs: list[dict[str, Any]]) -> list[str]:
+    lines = ["| budget | | less | difference | 95 % |", "|---|---|---|---|---|"]
+    for pair in pairs:
+        low, high = (100 * end for end in pair["ci95"])
+        lines.append(
+            f"| {pair['budget']} | `{pair['method']}` | `{pair['versus']}` | {100 * pair['difference']:+.1f} "
+            f"| {low:+.1f} to {high:+.1f} |"
         )
     return lines
 

@@ -18,7 +18,8 @@ from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
 OURS = {
-    "efe", "efe_depth", "quadtree", "seed", "seed_per_sample", "random", "stride", "pool", "blind", "downsample"
+    "efe", "efe_depth", "quadtree", "seed", "seed_per_sample",
+    "random", "stride", "pool", "blind", "downsample",
 }  # fmt: skip
 """Everything else is somebody's method."""
 every_scorer = pytest.mark.parametrize("name", SCORERS)
