@@ -42,6 +42,8 @@ POOLED = ("prumerge+received", "tome")
 """Those that merge anyway, besides some of the above, whose switch for it does nothing."""
 INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
 """Of methods that drop between the layers of the language model, at equal token-layers."""
+ALSO_OURS = ("efe_depth", "quadtree")
+"""Between the layers, and over a pyramid: neither the claim nor among the others."""
 CONTROLS = ("random", "stride", "seed", "seed_per_sample")
 SMALLER = ("pool", "downsample")
 ABLATIONS = (
@@ -62,7 +64,7 @@ def settings() -> dict[str, tuple[tuple[str, ...], tuple[float, ...]]]:
             (*(f"{m}{switch}" for m in before for switch in lent), *(f"{m}+ln_n" for m in POOLED + SMALLER)),
             SMALL,
         ),
-        "inside": (INSIDE, BUDGETS),
+        "inside": ((*INSIDE, *ALSO_OURS), BUDGETS),
         "ablations": (ABLATIONS, CLAIMED),
         **{f"draw-{seed}": (tuple(CONTROLS[0] + switch for switch in ("", *lent)), SMALL) for seed in SEEDS},
     }
@@ -132,8 +134,8 @@ def _by_stratum(group: list[Sample], strata: dict[str, tuple[str, ...]]) -> dict
 
 def _against_best(groups: Group, strata: dict[str, tuple[str, ...]], seed: int) -> Iterator[dict[str, Any]]:
     """At every budget: ours against the best as published, and against the best with our bias or merging."""
-    apart = (FULL.name, BLIND.name)
-    others = {method for method, _ in groups if method not in apart and method.split("+")[0] != "efe"}
+    apart = (FULL.name, BLIND.name, "efe", *ALSO_OURS)
+    others = {method for method, _ in groups if method.split("+")[0] not in apart}
     published = {method for method in others if not method.endswith("ln_n")}
     for budget in BUDGETS:
         for pool, among in (("as published", published), ("with our bias", others)):
