@@ -25,8 +25,9 @@ def written(results: dict[str, Any]) -> str:
     for task, found in results["tasks"].items():
         lines += [f"## {task}", "", *_accuracies(found["rows"]), "", *_differences(found["against_best"]), ""]
         lines += [*_switches(found["switched"]), ""]
-    lines += [f"`{results['command']}`, commit {results['commit'] or 'unknown'}, {results['hardware']}"]
-    return "\n".join(lines) + "\n"
+        where = f"`{found['command']}`, commit {found['commit'] or 'unknown'}, {found['hardware']}"
+        lines += [where, ""]
+    return "\n".join(lines)
 
 
 def _accuracies(rows: list[dict[str, Any]]) -> list[str]:

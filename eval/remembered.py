@@ -83,4 +83,5 @@ def remembered(allocator: Allocator, memory: Memory, budgets: list[Budget]) -> A
     whole = [budget for budget in budgets if not isinstance(budget, str)]
     # Ratios and counts are not compared here: the first is climbed, and a longer one once more.
     largest = max(whole, key=lambda b: (isinstance(b, float), b)) if whole else "auto"
-    return replace(allocator, scorer=Remembered(scorer, memory, largest))
+    remembering: Any = Remembered(scorer, memory, largest)
+    return replace(allocator, scorer=remembering)
