@@ -43,10 +43,10 @@ def _allocation(data: dict[str, Any]) -> str:
     full, blind = rows["full", 1.0], rows["blind", 0]
     lines = [
         f"Accuracy in % on {full['n']} unseen items of SceneVQA, `nano-llava`; all 576 tokens: "
-        f"{_percent(full)}, none: {_percent(blind)}. `+ln_n`: a kept token weighs what it stands for; `+merge`: "
-        "and is the mean of it. In brackets: ours minus the *best* of the others at that budget, of twenty "
-        f"published methods and the controls, with its 95 % interval (`eval/results/{ALLOCATION}`; with all of "
-        "them, five budgets, strata: the `.md` beside it).",
+        f"{_percent(full)}, none: {_percent(blind)}. `+ln_n`: a kept token weighs what it stands for; "
+        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others at that budget, of twenty "
+        f"published methods and the controls, with its 95 % interval (`eval/results/{ALLOCATION}`; all of "
+        "them, five budgets, strata: in the `.md` beside it).",
         "",
         "| kept | " + " | ".join(f"{100 * budget:g} %" for budget in CLAIMED) + " |",
         "|---|" + "---|" * len(CLAIMED),
