@@ -9,8 +9,11 @@ class Coverage:
     """sum_t w_t max(0, max_(j in S) alike(t, j)), with w = `weights`: facility location, submodular.
 
     With `appeal`, what a token would add is multiplied by its own, which steers and is no value of sets any
-    more. O(targets N) a step and memory.
+    more. O(targets N) memory; a step costs N for each target that the new token covers better, so that late
+    steps are cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew.
     """
+
+    REFRESH = 16
 
     def __init__(
         self,
@@ -20,16 +23,31 @@ class Coverage:
     ) -> None:
         self._alike, self._weights, self._appeal = alike, weights, appeal
         self._best = torch.zeros_like(weights)
-        # Memory that every step uses again: to ask for it anew takes longer than to fill it.
-        self._better = torch.empty_like(alike)
         self._picture = torch.arange(len(alike), device=alike.device)
+        self._steps = 0
+        self._gains = self._made_anew()
 
     def gains(self) -> Float[Tensor, "picture visual"]:
         """What each token would add, in the unit of `alike`, times its appeal."""
-        better = torch.sub(self._alike, self._best[..., None], out=self._better).relu_()
-        gain: Tensor = (self._weights[:, None] @ better)[:, 0]
-        return gain if self._appeal is None else gain * self._appeal
+        return self._gains if self._appeal is None else self._gains * self._appeal
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Let one more token a picture cover the targets most like it."""
-        self._best = torch.maximum(self._best, self._alike[self._picture, :, picked])
+        before = self._best
+        self._best = torch.maximum(before, self._alike[self._picture, :, picked])
+        self._steps += 1
+        if self._steps % self.REFRESH == 0:
+            self._gains = self._made_anew()
+            return
+        better = self._best > before
+        # A host sync: how many targets are covered better, in the picture that has most of them.
+        most = int(better.sum(1).max()) if better.numel() else 0
+        which = better.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+        low, high = before.gather(1, which)[..., None], self._best.gather(1, which)[..., None]
+        alike = self._alike[self._picture[:, None], which]  # (picture, covered better, visual)
+        lost = torch.minimum(torch.maximum(alike, low), high).sub_(low)
+        self._gains = (self._gains - (self._weights.gather(1, which)[:, None] @ lost)[:, 0]).relu_()
+
+    def _made_anew(self) -> Float[Tensor, "picture visual"]:
+        gains: Tensor = (self._weights[:, None] @ (self._alike - self._best[..., None]).relu_())[:, 0]
+        return gains

@@ -6,18 +6,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from arr_coc.coverage import Coverage
 from arr_coc.epistemic import EPISTEMIC, Features, PerToken
 
 
-class Facility:
+class Facility(Coverage):
     """Every token is explained by its best kept one alone: sum_t omega_t max_(j in S) told(t, j).
 
-    What a decoder can cash in that looks a token up and does not interpolate between several. Submodular.
-    O(N^2) memory; a step costs N for each token that the new one explains better, so that late steps are
-    cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew.
+    What a decoder can cash in that looks a token up and does not interpolate between several.
     """
-
-    REFRESH = 16
 
     def __init__(
         self,
@@ -26,42 +23,18 @@ class Facility:
         nats: Callable[[PerToken], PerToken],
     ) -> None:
         """`told`: what each token (rows) is told by each (columns); `nats`: that, as information."""
-        self._told, self._weights, self._nats = told, weights, nats
-        self._best = torch.zeros_like(weights)
-        self._picture = torch.arange(len(told), device=told.device)
-        self._gains = self._made_anew()
-        self._history = [self._value()]
-
-    def gains(self) -> PerToken:
-        """What each token would add, in the unit of `told`."""
-        return self._gains
+        super().__init__(told, weights)
+        self._nats = nats
+        self._history: list[Float[Tensor, " picture"]] = []
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Let one more token a picture speak for those most like it."""
-        before = self._best
-        self._best = torch.maximum(before, self._told[self._picture, :, picked])
-        if len(self._history) % self.REFRESH:
-            better = self._best > before
-            # A host sync: how many tokens are explained better, in the picture that has most of them.
-            most = int(better.sum(1).max()) if better.numel() else 0
-            which = better.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
-            low, high = before.gather(1, which)[..., None], self._best.gather(1, which)[..., None]
-            told = self._told[self._picture[:, None], which]  # (picture, explained better, visual)
-            lost = torch.minimum(torch.maximum(told, low), high).sub_(low)
-            self._gains = (self._gains - (self._weights.gather(1, which)[:, None] @ lost)[:, 0]).relu_()
-        else:
-            self._gains = self._made_anew()
-        self._history.append(self._value())
+        super().add(picked)
+        self._history.append((self._weights * self._nats(self._best)).sum(1))
 
     def values(self) -> Float[Tensor, "picture steps"]:
         """Information about what the question asks for, in nats."""
-        return torch.stack(self._history[1:], dim=1)
-
-    def _made_anew(self) -> PerToken:
-        return (self._weights[:, None] @ (self._told - self._best[..., None]).relu_())[:, 0]
-
-    def _value(self) -> Float[Tensor, " picture"]:
-        return (self._weights * self._nats(self._best)).sum(1)
+        return torch.stack(self._history, dim=1)
 
 
 @EPISTEMIC.register("facility")

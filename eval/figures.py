@@ -44,7 +44,7 @@ def _allocation(data: dict[str, Any]) -> str:
     lines = [
         f"Accuracy in % on {full['n']} unseen items of SceneVQA, `nano-llava`; all 576 tokens: "
         f"{_percent(full)}, none: {_percent(blind)}. `+ln_n`: a kept token weighs what it stands for; "
-        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others at that budget, of twenty "
+        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others there, of twenty "
         f"published methods and the controls, with its 95 % interval (`eval/results/{ALLOCATION}`; all of "
         "them, five budgets, strata: in the `.md` beside it).",
         "",

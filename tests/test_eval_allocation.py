@@ -71,16 +71,23 @@ def test_every_published_method_and_every_control_is_in_the_table() -> None:
 def test_one_command_writes_figures_table_and_picture(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = {"published": ((*OURS, "divprune"), (0.11,)), "draw-1": (("random",), (0.11,))}
+    few = {
+        "published": ((*OURS, "divprune"), (0.11,)),
+        "draw-1": (("random",), (0.11,)),
+        "large": ((*OURS, "divprune"), (0.33,)),
+    }
     monkeypatch.setattr(allocation, "settings", lambda: few)
-    words = ["allocation", "--limit", "3", "--split", "validation"]
+    words = ["allocation", "--limit", "10", "--split", "validation"]
     monkeypatch.setattr(sys, "argv", [*words, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)])
 
     allocation.main()
 
     found = json.loads((tmp_path / "nano-llava.json").read_text())
     rows = found["tasks"]["scene_vqa"]["rows"]
-    assert [row["method"] for row in rows] == ["blind", "full", *OURS, "divprune", "random seed 1"]
+    assert [row["method"] for row in rows] == [
+        "blind", "full", *OURS, "divprune", "random seed 1", *OURS, "divprune",
+    ]  # fmt: skip
+    assert [row["n"] for row in rows] == [10] * 7 + [2] * 4
     assert all(row["strata"] for row in rows)
     table = (tmp_path / "nano-llava.md").read_text()
     assert "| `random seed 1` |" in table
