@@ -62,7 +62,7 @@ def settings() -> dict[str, tuple[tuple[str, ...], tuple[float, ...]]]:
         "published": (every, SMALL),
         "lent": (
             (*(f"{m}{switch}" for m in before for switch in lent), *(f"{m}+ln_n" for m in POOLED + SMALLER)),
-            SMALL,
+            CLAIMED,
         ),
         "inside": ((*INSIDE, *ALSO_OURS), SMALL),
         "ablations": (ABLATIONS, CLAIMED),
