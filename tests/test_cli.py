@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from arr_coc.eval import asking
+from arr_coc.eval import looking
 from arr_coc.eval.cli import main
 from tests.tiny_llava import folder
 
@@ -232,14 +232,14 @@ def test_two_runs_are_compared_and_ranked(run, shipped, tmp_path: Path) -> None:
 def test_answers_that_failed_are_said_and_give_exit_code_3(  # type: ignore[no-untyped-def]
     run, shipped, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = asking.answer
+    answer = looking.answer
 
-    def picky(loaded: object, prompt: object, allocator: object, longest: int) -> object:
+    def picky(loaded: object, prompt: object, allocator: object, longest: int, watch: bool) -> object:
         if allocator is None:
             raise RuntimeError("[bold]no[/bold] kernel")
-        return answer(loaded, prompt, allocator, longest)  # type: ignore[arg-type]
+        return answer(loaded, prompt, allocator, longest, watch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(asking, "answer", picky)
+    monkeypatch.setattr(looking, "answer", picky)
     words = ["--methods", "stride", "--budgets", "16", "--limit", 2, "--examples", 0, "--out", tmp_path]
 
     code, out, _ = run("eval", *words)

@@ -45,7 +45,7 @@ def test_every_record_and_type_is_there_again(evaluation: Path, tmp_path: Path, 
     kinds = {name: feature.dtype for name, feature in rows.features.items()}
     assert {name for name, kind in kinds.items() if kind == "int64"} == {"kept", "visual", "words"}
     assert {name for name, kind in kinds.items() if kind == "float64"} == {
-        "score", "kv_bytes", "seconds", "prefill_ms", "select_ms"
+        "score", "kv_bytes", "surprise", "seconds", "prefill_ms", "select_ms"
     }  # fmt: skip
 
 

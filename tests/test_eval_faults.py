@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from arr_coc.eval import asking
+from arr_coc.eval import asking, looking
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.run import evaluate
 from arr_coc.eval.samples import Sample, read
@@ -100,9 +100,9 @@ class Broken:
 
     def __init__(self, most: int = 99, on: str = "") -> None:
         self.most, self.on, self.sizes = most, on, []  # type: ignore[var-annotated]
-        self.answer = asking.answer
+        self.answer = looking.answer
 
-    def __call__(self, loaded: Any, prompt: Any, allocator: Any, max_new_tokens: int) -> Any:
+    def __call__(self, loaded: Any, prompt: Any, allocator: Any, max_new_tokens: int, watch: bool) -> Any:
         rows = len(prompt.visual)
         self.sizes.append(rows)
         if rows > self.most:
@@ -110,7 +110,7 @@ class Broken:
         asked = loaded.processor.batch_decode(prompt.inputs["input_ids"])[0]
         if self.on and allocator is not None and self.on in asked:
             raise RuntimeError("CUDA error: device-side assert")
-        return self.answer(loaded, prompt, allocator, max_new_tokens)
+        return self.answer(loaded, prompt, allocator, max_new_tokens, watch)
 
 
 def test_a_batch_that_memory_does_not_take_is_halved_and_its_size_remembered(
@@ -118,7 +118,7 @@ def test_a_batch_that_memory_does_not_take_is_halved_and_its_size_remembered(
 ) -> None:
     evaluate(config(tmp_path / "whole"))
     broken = Broken(most=2)
-    monkeypatch.setattr(asking, "answer", broken)
+    monkeypatch.setattr(looking, "answer", broken)
 
     results = evaluate(config(tmp_path / "halves", limit=8, batch_size=4, methods=("full",)))
 
@@ -150,7 +150,7 @@ def test_an_item_on_which_the_model_fails_is_wrong_and_the_run_goes_on(
 ) -> None:
     (item,) = islice(SceneVQA().items("test", 3), 2, 3)
     broken = Broken(on=item.question.split()[-2])
-    monkeypatch.setattr(asking, "answer", lambda *given: broken(*given))
+    monkeypatch.setattr(looking, "answer", lambda *given: broken(*given))
 
     results = evaluate(config(tmp_path, batch_size=1))
 
@@ -175,7 +175,7 @@ def test_an_item_on_which_the_model_fails_is_wrong_and_the_run_goes_on(
 
 def test_a_model_that_always_fails_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(asking, "MOST_IN_A_ROW", 3)
-    monkeypatch.setattr(asking, "answer", Broken(most=0))
+    monkeypatch.setattr(looking, "answer", Broken(most=0))
 
     with pytest.raises(ValueError, match="failed on 3 items in a row"):
         evaluate(config(tmp_path))

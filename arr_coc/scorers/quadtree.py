@@ -28,8 +28,9 @@ class Quadtree:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    preference: Preference = WordPreference()  # noqa: RUF009 (frozen)
-    """What the question would like to see."""
+    preference: Preference = WordPreference(gamma=1.0)  # noqa: RUF009 (frozen)
+    """What the question would like to see; sharper than for tokens that are chosen, as what is averaged is
+    lost."""
     sigma2: float = 0.05
     """Noise of reading a token, as a share of the mean token energy."""
 
