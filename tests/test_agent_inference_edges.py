@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from arr_coc.agent.evidence import check_observations
 from arr_coc.agent.inference import infer_posterior, infer_states
 from arr_coc.agent.model import GenerativeModel
-from tests.agent_models import COUPLED, TWO, WORLDS, World
+from tests.agent_models import COUPLED, ONE, TWO, WORLDS, World
 
 METHODS = ("exact", "mean_field")
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -151,3 +151,37 @@ def test_mean_field_of_a_fixed_number_of_sweeps_compiles_to_one_graph() -> None:
     # In a process of its own: the shape checks that are on in tests do not compile.
     run = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("seen", [-1, 0, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_agent_alone_believes_what_it_believes_in_a_batch(seen: int, dtype: torch.dtype) -> None:
+    model, prior = ONE.model().to(dtype=dtype), ONE.beliefs(2)[0].to(dtype)
+    prior = torch.cat([prior, torch.eye(len(prior[0]), dtype=dtype)])  # also certain ones: ln 0
+
+    alone = [infer_states(model, (torch.tensor([seen]),), (p[None],))[0] for p in prior]
+
+    together = infer_states(model, (torch.full((len(prior),), seen),), (prior,))[0]
+    assert_close(torch.cat(alone), together)
+    each = torch.func.vmap(lambda o, p: infer_states(model, (o[None],), (p[None],))[0][0])
+    assert_close(each(torch.full((len(prior),), seen), prior), together)
+
+
+def test_one_agent_alone_has_the_gradients_of_bayes_rule_at_certainty_too() -> None:
+    model, o = ONE.model(), (torch.tensor([1]),)
+    prior = torch.eye(ONE.states[0], dtype=torch.double)[:1].requires_grad_()
+    pair = torch.cat([prior, prior]).detach().requires_grad_()
+
+    infer_states(model, o, (prior,))[0][0, 1].backward()
+    infer_states(model, (torch.tensor([1, 1]),), (pair,))[0][0, 1].backward()
+
+    assert prior.grad is not None
+    assert pair.grad is not None
+    assert prior.grad.isfinite().all()
+    assert_close(prior.grad[0], pair.grad[0])
+
+
+def test_one_agent_alone_that_saw_what_there_is_not_gets_an_error() -> None:
+    for seen in (-2, 5):
+        with pytest.raises(IndexError):
+            infer_states(ONE.model(), (torch.tensor([seen]),), ONE.beliefs(1))

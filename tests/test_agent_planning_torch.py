@@ -78,6 +78,16 @@ def test_chunks_change_nothing(seed: int) -> None:
     assert_close(chunked, whole, **EXACT)
 
 
+@pytest.mark.parametrize("times", [None, 3])
+def test_the_last_two_steps_are_the_same_by_one_product_and_by_two(times: int | None) -> None:
+    model, qs = model_of(8, (4,), (5,), (3,), preferred_times=times), beliefs(8, (4,))
+    one = Plan.of(model, 3)
+    two = Plan.of(model, 3, chunk=2 * 9 * len(one.tables.both[0]) - 1)  # by one entry too many to hold
+
+    assert len(one.tables.both[0]) == (1 + 3) * (5 + (times or 1))
+    assert_close(infer_policies(one, qs), infer_policies(two, qs), **EXACT)
+
+
 @pytest.mark.parametrize("fused", [True, False])
 def test_single_precision_is_the_double_one_rounded(fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     # Large enough for every kernel: oneDNN, a fused last step, and the plain one.

@@ -21,7 +21,7 @@ def test_every_case_has_a_row_beside_the_peer_and_what_is_done_is_saved(
 ) -> None:
     pytest.importorskip("pymdp", reason="the peer is the extra `bench`: inferactively-pymdp")
     monkeypatch.setitem(PROBLEMS, "1,000 policies", SMALL)
-    monkeypatch.setattr(Rates, "measure", lambda: Rates(100.0, 1.0, 10.0))
+    monkeypatch.setattr(Rates, "measure", lambda: Rates(100.0, 1.0, 10.0, 0.1))
     saved: list[int] = []
 
     results = agent.measure(
@@ -57,10 +57,23 @@ def test_multiplications_and_logarithms_are_those_of_the_tree() -> None:
 
 
 def test_the_limit_is_the_slower_of_arithmetic_and_memory_and_then_logarithms() -> None:
-    rates = Rates(gflops=2.0, log_ns=1.0, gigabytes=1.0)
+    rates = Rates(gflops=2.0, log_ns=1.0, gigabytes=1.0, call_us=3.0)
 
     assert rates.limit_ms(Counted(10**9, 0, 0)) == pytest.approx(1000.0)
     assert rates.limit_ms(Counted(10**9, 10**9, 3 * 10**9)) == pytest.approx(4000.0)
+    assert rates.limit_ms(Counted(calls=1000), called=True) == pytest.approx(3.0)
+
+
+def test_a_table_is_read_for_every_single_row_and_else_once_if_it_is_large() -> None:
+    small, large = torch.rand(8, 4), torch.rand(2**18, 8)
+
+    with torch.no_grad(), Counted() as counted:
+        for _ in range(2):
+            torch.rand(1, 4) @ small.T
+            torch.rand(3, 4) @ small.T
+            torch.rand(3, 8) @ large.T
+
+    assert counted.bytes == 2 * small.nbytes + large.nbytes
 
 
 def test_a_million_policies_take_less_than_two_gigabytes() -> None:

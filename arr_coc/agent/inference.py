@@ -187,7 +187,7 @@ def _rows(model: GenerativeModel) -> tuple[Tensor, ...]:
     plain = a.device.type == "cpu" and a.dtype in (torch.float32, torch.float64) and not a.requires_grad
     if not plain or model.batch is not None or torch.compiler.is_compiling():
         return ()
-    return padded_logs(model, 0).split(1)
+    return padded_logs(model, 0).unbind(0)
 
 
 def _likelihood(model: GenerativeModel, o: Tensor) -> Float[Tensor, "batch states"]:

@@ -39,8 +39,7 @@ class Program:
     inductive: float
     """Weight of the inductive cost."""
     chunk: int
-    """Entries of predicted outcomes held at once. With gradients, chunks are computed again when they are
-    due."""
+    """Entries of predicted outcomes held at once; with gradients, chunks are computed again when due."""
 
 
 def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequence[Tensor] = ()) -> Tensor:
@@ -94,8 +93,7 @@ def evaluate(program: Program, tables: Tables, qs: Sequence[Tensor], costs: Sequ
 def _worth_fusing(
     program: Program, tables: Tables, x: Sequence[Tensor], steps: Sequence[Transition]
 ) -> dict[int, Tensor]:
-    """Fusing saves the products that form beliefs, but its table is larger to read: it must fit, or be used
-    often."""
+    """Fusing saves products, but its table is larger to read: it must fit, or be used often."""
     worth = {}
     for s, table in tables.fused.items():
         (f,) = program.prefixes.orders[s]
@@ -107,8 +105,8 @@ def _worth_fusing(
 
 
 def _both(program: Program, tables: Tables, t: int, s: int, x: Sequence[Tensor]) -> Tensor | None:
-    """Outcomes of step t and, if it is the last but one, of every action after it: one product for the two,
-    (batch, nodes, 1 + actions, columns). None where that is not possible, or too much to hold at once."""
+    """Outcomes of the last step but one and of every action after it: (batch, nodes, 1 + actions, columns);
+    None where one product does not give them, or gives too many to hold at once."""
     if t != program.prefixes.horizon - 2 or s not in tables.both:
         return None
     (f,), (block,) = program.prefixes.orders[s], program.prefixes.blocks[t][s]
