@@ -67,15 +67,16 @@ class Cut:
 
     def rows(self, whole: Shaped[Tensor, "batch seq ..."]) -> Shaped[Tensor, "batch kept ..."]:
         """The kept positions."""
-        index = self.index.view(*self.index.shape, *[1] * (whole.ndim - 2))
+        index = self.index.to(whole.device).view(*self.index.shape, *[1] * (whole.ndim - 2))
         return whole.gather(1, index.expand(-1, -1, *whole.shape[2:]))
 
     def back(self, hidden: Float[Tensor, "batch kept dim"]) -> Float[Tensor, "batch seq dim"]:
         """To the old places, with zeros where tokens were dropped: logits and labels keep their indices."""
         batch, _, dim = hidden.shape
-        index = self.index[..., None].expand(-1, -1, dim)
+        # Deeper layers may lie on another device.
+        index = self.index.to(hidden.device)[..., None].expand(-1, -1, dim)
         # Added, as padding may point to a place that is taken; and set to zero, as it may hold NaN.
-        hidden = hidden.masked_fill(~self.real[..., None], 0.0)
+        hidden = hidden.masked_fill(~self.real.to(hidden.device)[..., None], 0.0)
         return hidden.new_zeros(batch, self.seq, dim).scatter_add(1, index, hidden)
 
     def arguments(

@@ -16,7 +16,7 @@ from arr_coc.cut import Cut
 from arr_coc.decide import decided, lengths, wait
 from arr_coc.descent import Descent
 from arr_coc.listen import attention_of, overhear
-from arr_coc.narrow import MASK, arguments, mask
+from arr_coc.narrow import MASK, arguments, mask, named
 from arr_coc.parts import Parts
 from arr_coc.types import Allocation, Context, Stage
 
@@ -80,7 +80,13 @@ class Depth:
         if self._hooks:
             return
         for n, layer in enumerate(self._layers):
-            attention = attrgetter(self._parts.family.attention)(layer)
+            try:
+                attention = attrgetter(self._parts.family.attention)(layer)
+            except AttributeError as error:
+                raise ValueError(
+                    f"the family looks for {self._parts.family.attention!r} in a {type(layer).__name__}, "
+                    f"but: {error}; correct the Family's path, or {INSTEAD}"
+                ) from error
             self._hooks += [
                 layer.register_forward_pre_hook(partial(self._enter, n), with_kwargs=True),
                 layer.register_forward_hook(self._leave),
@@ -114,22 +120,22 @@ class Depth:
     ) -> tuple[tuple[Any, ...], Arguments] | None:
         """Before a layer: give it what is left."""
         run = self._run
-        named = dict(zip((HIDDEN,), args, strict=False)) | kwargs
+        given = named(module, args, kwargs)
         if run is None:
-            return self._follow(n, named)
+            return self._follow(n, given)
         if run.then is not None and run.then.layer == n:
-            named[HIDDEN] = self._decide(run, run.then, named[HIDDEN])
+            given[HIDDEN] = self._decide(run, run.then, given[HIDDEN])
         columns = run.columns(n)
         run.held += (columns,)
         if columns is None:
-            return (), named
-        if "position_embeddings" not in named:
+            return (), given
+        if "position_embeddings" not in given:
             raise ValueError(
                 f"a {type(module).__name__} is not given its position_embeddings, so that they cannot follow "
                 f"the tokens that are left: {INSTEAD}"
             )
-        narrow = mask(named.get(MASK), run.inner, columns, named[HIDDEN].dtype, self._adds)
-        new = named if run.inner is None else arguments(named, run.inner)
+        narrow = mask(given.get(MASK), run.inner, columns, given[HIDDEN].dtype, self._adds)
+        new = given if run.inner is None else arguments(given, run.inner)
         return (), new | {MASK: narrow}
 
     def _leave(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
@@ -141,23 +147,24 @@ class Depth:
             return (run.inner.back(output[0]), *output[1:])
         return run.inner.back(output)
 
-    def _follow(self, n: int, named: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
+    def _follow(self, n: int, given: Arguments) -> tuple[tuple[Any, ...], Arguments] | None:
         """A call that drops nothing: a layer's cache may hold fewer columns than its mask has."""
-        past = cache_in(named)
+        past = cache_in(given)
         prefix = prefix_of(past)
         held = prefix.deeper[n] if prefix is not None and prefix.deeper else None
         if held is None:
             return None
-        given = named.get(MASK)
+        seen = given.get(MASK)
         # The first layer has these tokens already.
-        total = past.layers[0].get_seq_length() if given is None else given.shape[-1]
-        return (), named | {MASK: mask(given, None, held.extended(total), named[HIDDEN].dtype, self._adds)}
+        total = past.layers[0].get_seq_length() if seen is None else seen.shape[-1]
+        narrow = mask(seen, None, held.extended(total), given[HIDDEN].dtype, self._adds)
+        return (), given | {MASK: narrow}
 
     def _decide(
         self, run: Descent, stage: Stage, hidden: Float[Tensor, "batch n dim"]
     ) -> Float[Tensor, "batch n dim"]:
         """Between two layers: ask, and drop. Gives the hidden states, some of which may be merged now."""
-        whole = run.outer.back(hidden)
+        whole = run.outer.back(hidden).to(run.keep.device)
         visual = run.context.visual & run.keep
         context = replace(
             run.context,
@@ -179,7 +186,7 @@ class Depth:
         run.then, run.attention, run.heard_ms = self._sound(allocation.then, stage.layer), None, 0.0
         if allocation.embeds is not None:
             merged = torch.where(visual[..., None], allocation.embeds.to(whole.dtype), whole)
-            hidden = run.outer.rows(merged)
+            hidden = run.outer.rows(merged).to(hidden.device)
         if kept != alive:
             run.keep, run.tail = keep, min(tails)
             ragged = min(kept) != max(kept)
@@ -192,7 +199,7 @@ class Depth:
         self, n: int, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments
     ) -> tuple[tuple[Any, ...], Arguments] | None:
         """Before the attention of a layer whose words are of interest."""
-        return overhear(args, kwargs) if self._interested(n) else None
+        return overhear(module, args, kwargs) if self._interested(n) else None
 
     def _heard(
         self, n: int, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments, output: Any
@@ -206,7 +213,7 @@ class Depth:
         whole = run.words(run.then)
         # A host sync: how many words the longest question has.
         paid = attention_of(module, kwargs, run.here(whole), int(whole.sum(1).max()))
-        run.attention = run.back(paid.transpose(1, 2)).transpose(1, 2)
+        run.attention = run.back(paid.transpose(1, 2)).transpose(1, 2).to(run.keep.device)
         wait(run.keep.device)
         run.heard_ms = 1000 * (perf_counter() - start)
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from arr_coc.cache import CACHE, cache_in
 from arr_coc.cut import Cut
-from arr_coc.narrow import MASK, arguments, causal, to_add
+from arr_coc.narrow import MASK, arguments, causal, named, to_add
 from arr_coc.narrow import mask as narrowed
 
 
@@ -38,11 +38,13 @@ class Overheard:
         return getattr(self._cache, name)
 
 
-def overhear(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def overhear(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Before an attention module: what it is to be called with instead."""
-    named = dict(zip(("hidden_states",), args, strict=False)) | kwargs
-    others = {k: v for k, v in named.items() if k not in ("cache", "past_key_values")}
-    return (), others | {CACHE: Overheard(cache_in(named))}
+    given = named(module, args, kwargs)
+    others = {k: v for k, v in given.items() if k not in ("cache", "past_key_values")}
+    return (), others | {CACHE: Overheard(cache_in(given))}
 
 
 @torch.no_grad()
@@ -57,6 +59,7 @@ def attention_of(
     """
     memory: Overheard = given[CACHE]
     seq = given["hidden_states"].shape[1]
+    words = words.to(given["hidden_states"].device)
     index = words.byte().argsort(dim=1, descending=True, stable=True)[:, :longest]
     rows = Cut(index, words.gather(1, index), seq)
     mask = given.get(MASK)

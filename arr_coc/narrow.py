@@ -1,10 +1,12 @@
 """What one layer of a decoder is given, for fewer tokens than the layers before it."""
 
+import inspect
+from functools import lru_cache
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 
 from arr_coc.cut import Cut
 
@@ -22,9 +24,19 @@ def along(x: Shaped[Tensor, "..."], cut: Cut, axis: int, batch: int = 0) -> Shap
     return x.expand(shape).gather(axis, cut.index.to(x.device).view(view).expand(to))
 
 
-def arguments(given: dict[str, Any], cut: Cut, hidden: str = "hidden_states") -> dict[str, Any]:
+def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """All arguments of a call by their names."""
+    return dict(zip(_names(type(module)), args, strict=False)) | kwargs
+
+
+@lru_cache(maxsize=64)
+def _names(kind: type[nn.Module]) -> tuple[str, ...]:
+    return tuple(inspect.signature(kind.forward).parameters)[1:]
+
+
+def arguments(given: dict[str, Any], cut: Cut) -> dict[str, Any]:
     """Those of a layer, or of its attention, at the kept tokens only; all but the mask."""
-    batch, seq = given[hidden].shape[:2]
+    batch, seq = given["hidden_states"].shape[:2]
     new = dict(given)
     for name, value in given.items():
         if name == "position_embeddings":
@@ -61,10 +73,10 @@ def mask(
             given = to_add(given, dtype)
             given = (given + keys.bias[:, None, None].to(given)).clamp(min=torch.finfo(given.dtype).min)
         nothing = False if given.dtype == torch.bool else torch.finfo(given.dtype).min
-        given = given.masked_fill(~keys.real[:, None, None], nothing)
+        given = given.masked_fill(~keys.real.to(given.device)[:, None, None], nothing)
     if queries is not None and given.dtype == torch.bool:
         # A query that is padding must see something: what a kernel says of nothing may be NaN.
-        given = given | ~queries.real[:, None, :, None]
+        given = given | ~queries.real.to(given.device)[:, None, :, None]
     return given
 
 

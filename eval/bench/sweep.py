@@ -76,7 +76,7 @@ def _run(config: RunConfig, loaded: Loaded, only: tuple[Setting, ...] = ()) -> P
     return Pass(samples, perf_counter() - started, process_time() - cpu)
 
 
-def _answers(one: Pass) -> set[tuple[Key, str, float]]:
+def _answers(one: Pass) -> set[tuple[Key, str, int | float]]:
     return {(sample.key, sample.answer, sample.kept) for sample in one.samples}
 
 
