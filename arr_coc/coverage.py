@@ -10,7 +10,8 @@ class Coverage:
 
     With `appeal`, what a token would add is multiplied by its own, which steers and is no value of sets any
     more. O(targets N) memory; a step costs N for each target that the new token covers better, so that late
-    steps are cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew.
+    steps are cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew,
+    and at every step on a GPU, which is faster there than to let the host know how many there are.
     """
 
     REFRESH = 16
@@ -25,6 +26,7 @@ class Coverage:
         self._best = torch.zeros_like(weights)
         self._picture = torch.arange(len(alike), device=alike.device)
         self._steps = 0
+        self._refresh = self.REFRESH if alike.device.type == "cpu" else 1
         self._gains = self._made_anew()
 
     def gains(self) -> Float[Tensor, "picture visual"]:
@@ -36,7 +38,7 @@ class Coverage:
         before = self._best
         self._best = torch.maximum(before, self._alike[self._picture, :, picked])
         self._steps += 1
-        if self._steps % self.REFRESH == 0:
+        if self._steps % self._refresh == 0:
             self._gains = self._made_anew()
             return
         better = self._best > before
