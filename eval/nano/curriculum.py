@@ -1,4 +1,4 @@
-"""What the models learn from: the losses of the four stages."""
+"""What the models learn from: the losses of the stages."""
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from arr_coc.eval.nano.bodies import PREFIX, Seen
 from arr_coc.eval.nano.build import CENTRE
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch
+from arr_coc.eval.nano.scene import CELLS
 
 SINK = 6
 """Things that the first token weighs as much as, for the head that counts: it sees n of n + 6."""
@@ -15,8 +16,11 @@ REACH = 6.0
 """Nats between a patch that counts as one thing and one that counts as none, where a head counts by them."""
 
 
-def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """Every patch says its words: through linear heads, and as a projected token like the ideal one."""
+def tower(nano: Nano, batch: Batch, progress: float, count: float = 0.0) -> Losses:
+    """Every patch says its words: through linear heads, and as a projected token like the ideal one.
+
+    `count` is the weight of `tally`.
+    """
     seen = nano.look(batch)
     groups = nano.design.groups
     *said, counts = nano.heads(seen.states).split([*(len(words) for words in groups.values()), 1], -1)
@@ -37,7 +41,30 @@ def tower(nano: Nano, batch: Batch, progress: float) -> Losses:
         counts[..., 0].float(), loudness(batch.share)
     )
     losses["gap"] = gap(nano, seen, batch)
-    return {"loss": sum(losses.values()) + 2.0 * losses["gap"], **losses, **right}
+    loss = sum(losses.values()) + 2.0 * losses["gap"]
+    if count:
+        losses["tally"] = tally(nano, seen, batch)
+        loss = loss + count * losses["tally"]
+    return {"loss": loss, **losses, **right}
+
+
+def sizes(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """The tower's lesson, and that every thing counts as one."""
+    return tower(nano, batch, progress, count=1.0)
+
+
+def tally(nano: Nano, seen: Seen, batch: Batch) -> Tensor:
+    """Mean squared error of how many things one thing counts as: what its visual tokens say, added up.
+
+    That is to be learned better than each token's share, which is lost where places are seen badly.
+    """
+    word = nano.table[nano.design.ids[CENTRE]].detach().float()
+    missed = (seen.tokens.float() - ideal(nano, batch).detach().float()) @ word / word.square().sum()
+    said = (REACH * (loudness(batch.share) + missed - 1)).clamp(max=1).exp()
+    thing = batch.patches[..., 0] >= 0
+    cell = batch.patches[..., 4].clamp(min=0)  # no two things stand in one
+    off = torch.zeros(len(cell), CELLS**2).scatter_add(1, cell, (said - batch.share) * thing)
+    return off.square().sum() / batch.share.sum().clamp(min=1)
 
 
 def loudness(share: Tensor) -> Tensor:
@@ -78,13 +105,16 @@ def gap(nano: Nano, seen: Seen, batch: Batch) -> Tensor:
     return total
 
 
-def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool = False) -> Losses:
+def decoder(
+    nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool = False, firm: float = 0.1
+) -> Losses:
     """Answer from a random part of ideal tokens, with noise; attention of five heads is led.
 
     To the word before; from a word to what it names; from a word to the centres of what is to be counted and
     to the first token, so that the split tells the number; from the end of a question to those words; from
     there to the neighbour that is asked for. A word that names one thing learns to say all about it, one that
-    names several their number. With `weigh`, tokens stand for those like them that were left out.
+    names several their number: this, and the split, weighs `firm` at least. With `weigh`, tokens stand for
+    those like them that were left out.
     """
     thing = batch.patches[..., 0] >= 0
     counts = (batch.share > 0.01) | (batch.patches[..., 6:] >= 0).any(-1)
@@ -117,7 +147,7 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool
     leads = {"noun": led[0], "end": led[1], "before": _surprise(before), "names": _surprise(names)}
     lasting = {"counting": counting.sum() / max(1, len(counting)), "thing": nano.thing_loss(hidden, batch)}
     lead = 0.3 * max(0.0, 1 - progress / 0.6)
-    last = max(lead, 0.1)
+    last = max(lead, firm)
     loss = losses["answer"] + lead * sum(leads.values()) + last * sum(lasting.values())
     return {"loss": loss, **losses, **leads, **lasting}
 
@@ -125,6 +155,11 @@ def decoder(nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool
 def rehearsal(nano: Nano, batch: Batch, progress: float) -> Losses:
     """The decoder's lesson as if all tokens were there: else it does not learn to ignore so much ground."""
     return decoder(nano, batch, progress, k=128, weigh=True)
+
+
+def counting(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """The rehearsal from fewer tokens of more pictures, and more firmly led to count."""
+    return decoder(nano, batch, progress, k=96, weigh=True, firm=0.5)
 
 
 def stand_for(batch: Batch, chosen: Tensor) -> Tensor:
@@ -143,12 +178,24 @@ def _surprise(mass: Tensor) -> Tensor:
     return -(mass.float() + 1e-4).log().mean()
 
 
-def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less."""
+def joint(nano: Nano, batch: Batch, progress: float, count: float = 0.0) -> Losses:
+    """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less.
+
+    `count` is the weight of `tally`.
+    """
     seen = nano.look(batch)
     everything = torch.arange(seen.tokens.shape[1]).expand(len(seen.tokens), -1)
     hidden, _ = nano.read(seen.tokens, seen.planes, everything, batch, attend=False)
     losses = nano.answer_losses(hidden, batch)
     losses |= {"thing": nano.thing_loss(hidden, batch), "gap": gap(nano, seen, batch)}
     teach = max(0.2, 1 - progress / 0.5)
-    return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"], **losses}
+    loss = losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"]
+    if count:
+        losses["tally"] = tally(nano, seen, batch)
+        loss = loss + count * losses["tally"]
+    return {"loss": loss, **losses}
+
+
+def counted(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """All together, and every thing still counts as one."""
+    return joint(nano, batch, progress, count=0.2)

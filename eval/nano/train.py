@@ -2,11 +2,13 @@
 
 Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
 ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard; for nano-qwen there is a
-second one, `again`, most of all to count. `joint`: all together, on
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
-language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
-used in bfloat16; matrices are trained with Muon, the rest with AdamW.
+language model need nothing of each other and may be trained at the same time.
+
+nano-qwen has three more before the last, for pictures of any size and for counting: `sizes` goes on from the
+tower, `again` and then `counting` from the rehearsal. Weights are kept in float32 and used in bfloat16, at
+the end of nano-qwen's last stage in float32; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.curriculum import counted, counting, decoder, joint, rehearsal, sizes, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
@@ -49,6 +51,15 @@ class Stage:
     """Kinds of question that are asked more often than others."""
     slope: float = -3.0
     """The lower, the fewer large pictures, if there are several sizes."""
+    usual: float = 0.5
+    """Share of the usual size, if there are several."""
+    full: bool = False
+    """Whether a batch has as many pictures of any size; else fewer large ones, more small ones."""
+    pages: float | None = None
+    """Share of reading, if it is not the design's."""
+    precise: float = 0.0
+    """Share of the steps, the last ones, in float32, as users compute, with weights rounded as they are
+    shipped. In bfloat16 large numbers come out otherwise: who was taught to count there says too little."""
 
 
 MUON = 5.0
@@ -67,6 +78,14 @@ STAGES = {
         rehearsal, steps=600, batch=16, questions=20, rate=1e-3, eager=True, after=("rehearsal",),
         often=("count",),
     ),
+    "sizes": Stage(
+        sizes, steps=1000, batch=12, questions=0, rate=1e-3, after=("tower",),
+        slope=0.0, usual=0.1, pages=0.15,
+    ),
+    "counting": Stage(
+        counting, steps=1500, batch=24, questions=8, rate=1e-3, eager=True, after=("again",),
+        often=("count",), slope=0.0, usual=0.2, full=True, pages=0.1,
+    ),
 }  # fmt: skip
 """In the order of their seeds."""
 
@@ -74,13 +93,22 @@ STAGES = {
 def stages(model: str) -> dict[str, Stage]:
     """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
     if model == "nano-llava":
-        return {name: stage for name, stage in STAGES.items() if name != "again"}
+        return {name: STAGES[name] for name in ("tower", "decoder", "rehearsal", "joint")}
     changes: dict[str, dict[str, Any]] = {
         "tower": {"steps": 2000},
         "decoder": {"steps": 1000},
         "rehearsal": {},
         "again": {},
-        "joint": {"steps": 200, "after": ("tower", "again"), "slope": -1.5},
+        "sizes": {},
+        "counting": {},
+        "joint": {
+            "losses": counted,
+            "steps": 500,
+            "after": ("sizes", "counting"),
+            "slope": 0.0,
+            "usual": 0.15,
+            "precise": 0.25,
+        },
     }
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
@@ -104,11 +132,11 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
             optimizer.load_state_dict(state)
         done = saved["step"]
     nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
-    work = copy.deepcopy(nano).bfloat16()
-    used: list[Tensor] = list(work.parameters())
+    work, used, rounding = _used(nano, torch.float32, torch.bfloat16)
+    shown = design if stage.pages is None else replace(design, pages=stage.pages)
     lessons = Lessons(
-        design, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
-        seen=not stage.eager, slope=stage.slope,
+        shown, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
+        seen=not stage.eager, slope=stage.slope, usual=stage.usual, full=stage.full,
     )  # fmt: skip
     batches = DataLoader(
         Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
@@ -122,6 +150,8 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer, factor in zip(optimizers, (MUON, 1.0), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = factor * rate
+        if progress >= 1 - stage.precise and used[0].dtype != torch.float32:
+            work, used, rounding = _used(nano, design.dtype, torch.float32)
         losses = stage.losses(work, batch, progress)
         losses["loss"].backward()
         for p, q in zip(master, used, strict=True):
@@ -131,7 +161,7 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer in optimizers:
             optimizer.step()
         with torch.no_grad():
-            torch._foreach_copy_(used, master)
+            torch._foreach_copy_(used, [p.to(rounding) for p in master])
         for key, value in losses.items():
             number = float(value.detach())
             if math.isfinite(number):  # a kind that the batch did not ask for has no share
@@ -147,6 +177,12 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
             state["optimizers"] = [optimizer.state_dict() for optimizer in optimizers]
             torch.save(state, path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
+
+
+def _used(nano: Nano, rounding: torch.dtype, dtype: torch.dtype) -> tuple[Nano, list[Tensor], torch.dtype]:
+    """A copy to compute with in `dtype`, its parameters, and what those are rounded to first."""
+    work = copy.deepcopy(nano).to(rounding).to(dtype)
+    return work, list(work.parameters()), rounding
 
 
 def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
@@ -166,7 +202,7 @@ def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
     state = nano.state_dict()
     for name in after:
         saved = torch.load(out / f"{name}.pt", weights_only=True)["nano"]
-        eyes = STAGES[name].losses is tower
+        eyes = STAGES[name].losses in (tower, sizes)
         state |= {
             key: value
             for key, value in saved.items()
