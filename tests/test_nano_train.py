@@ -9,7 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
-from arr_coc.eval.nano.bodies import PREFIX
+from arr_coc.eval.nano.bodies import PREFIX, Seen
 from arr_coc.eval.nano.build import CENTRE
 from arr_coc.eval.nano.curriculum import (
     REACH,
@@ -22,7 +22,7 @@ from arr_coc.eval.nano.curriculum import (
     tower,
 )
 from arr_coc.eval.nano.design import DESIGNS, LLAVA, QWEN, Design
-from arr_coc.eval.nano.learner import Losses, Nano, Seen
+from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
 from arr_coc.eval.nano.start import start
 from arr_coc.eval.nano.train import Stage

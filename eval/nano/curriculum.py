@@ -106,9 +106,15 @@ def gap(nano: Nano, seen: Seen, batch: Batch) -> Tensor:
 
 
 def decoder(
-    nano: Nano, batch: Batch, progress: float, k: int = 112, weigh: bool = False, firm: float = 0.1
+    nano: Nano,
+    batch: Batch,
+    progress: float,
+    k: int = 112,
+    weigh: bool = False,
+    firm: float = 0.1,
+    seen: Seen | None = None,
 ) -> Losses:
-    """Answer from a random part of ideal tokens, with noise; attention of five heads is led.
+    """Answer from a random part of ideal tokens, with noise, or of `seen`; attention of five heads is led.
 
     To the word before; from a word to what it names; from a word to the centres of what is to be counted and
     to the first token, so that the split tells the number; from the end of a question to those words; from
@@ -122,9 +128,12 @@ def decoder(
     k = min(k, urge.shape[1])
     chosen = urge.topk(k, 1).indices.sort(1).values
     every = chosen[..., None].expand(-1, -1, nano.table.shape[1])
-    visual, *planes = (x.gather(1, every) for x in (ideal(nano, batch), *ideal_planes(nano, batch)))
-    noise = 0.05 * visual.detach().std()
-    visual, *planes = (x + noise * torch.randn_like(x) for x in (visual, *planes))
+    if seen is None:
+        visual, *planes = (x.gather(1, every) for x in (ideal(nano, batch), *ideal_planes(nano, batch)))
+        noise = 0.05 * visual.detach().std()
+        visual, *planes = (x + noise * torch.randn_like(x) for x in (visual, *planes))
+    else:
+        visual, *planes = (x.gather(1, every) for x in (seen.tokens, *seen.planes))
     bias = stand_for(batch, chosen) if weigh else None
     hidden, attentions = nano.read(visual, tuple(planes), chosen, batch, attend=True, bias=bias)
     assert attentions is not None
@@ -162,6 +171,11 @@ def counting(nano: Nano, batch: Batch, progress: float) -> Losses:
     return decoder(nano, batch, progress, k=96, weigh=True, firm=0.5)
 
 
+def seeing(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """The rehearsal from what the eyes say, which are left as they are: how to count nevertheless."""
+    return decoder(nano, batch, progress, k=192, weigh=True, firm=0.5, seen=nano.look(batch))
+
+
 def stand_for(batch: Batch, chosen: Tensor) -> Tensor:
     """ln of how many tokens of its sort (ground, edge of a thing, what counts) a chosen one stands for."""
     sort = (batch.patches[..., 0] >= 0).long() + (batch.share > 0.01)
@@ -178,24 +192,20 @@ def _surprise(mass: Tensor) -> Tensor:
     return -(mass.float() + 1e-4).log().mean()
 
 
-def joint(nano: Nano, batch: Batch, progress: float, count: float = 0.0) -> Losses:
-    """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less.
-
-    `count` is the weight of `tally`.
-    """
+def joint(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """From pixels to answers on all tokens; projected tokens are still drawn to the ideal ones, ever less."""
     seen = nano.look(batch)
     everything = torch.arange(seen.tokens.shape[1]).expand(len(seen.tokens), -1)
     hidden, _ = nano.read(seen.tokens, seen.planes, everything, batch, attend=False)
     losses = nano.answer_losses(hidden, batch)
     losses |= {"thing": nano.thing_loss(hidden, batch), "gap": gap(nano, seen, batch)}
     teach = max(0.2, 1 - progress / 0.5)
-    loss = losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"]
-    if count:
-        losses["tally"] = tally(nano, seen, batch)
-        loss = loss + count * losses["tally"]
-    return {"loss": loss, **losses}
+    return {"loss": losses["answer"] + 0.1 * losses["thing"] + teach * losses["gap"], **losses}
 
 
-def counted(nano: Nano, batch: Batch, progress: float) -> Losses:
-    """All together, and every thing still counts as one."""
-    return joint(nano, batch, progress, count=0.2)
+def together(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """As `seeing`, but the eyes learn too: what the tower's lesson says, and what helps to answer."""
+    seen = nano.look(batch)
+    losses = decoder(nano, batch, progress, k=192, weigh=True, firm=0.5, seen=seen)
+    losses |= {"gap": gap(nano, seen, batch), "tally": tally(nano, seen, batch)}
+    return losses | {"loss": losses["loss"] + 2.0 * losses["gap"] + losses["tally"]}

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.curriculum import counted, counting, decoder, joint, rehearsal, sizes, tower
+from arr_coc.eval.nano.curriculum import counting, decoder, joint, rehearsal, seeing, sizes, together, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
@@ -57,11 +57,15 @@ class Stage:
     """Whether a batch has as many pictures of any size; else fewer large ones, more small ones."""
     pages: float | None = None
     """Share of reading, if it is not the design's."""
+    fixed: bool = False
+    """Whether the eyes see, but stay as they are."""
     precise: float = 0.0
     """Share of the steps, the last ones, in float32, as users compute, with weights rounded as they are
     shipped. In bfloat16 large numbers come out otherwise: who was taught to count there says too little."""
 
 
+FROM_IDEAL = (decoder, rehearsal, counting)
+"""Losses from ideal tokens: nobody looks."""
 MUON = 5.0
 """Learning rate of Muon over that of AdamW."""
 HARD = ("count", "count", "comparison", "neighbor")
@@ -86,6 +90,10 @@ STAGES = {
         counting, steps=1500, batch=24, questions=8, rate=1e-3, eager=True, after=("again",),
         often=("count",), slope=0.0, usual=0.2, full=True, pages=0.1,
     ),
+    "seeing": Stage(
+        seeing, steps=700, batch=16, questions=12, rate=3e-4, eager=True, after=("sizes", "counting"),
+        often=("count",), slope=0.0, usual=0.15, pages=0.1, fixed=True, precise=0.2,
+    ),
 }  # fmt: skip
 """In the order of their seeds."""
 
@@ -94,6 +102,7 @@ def stages(model: str) -> dict[str, Stage]:
     """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
     if model == "nano-llava":
         return {name: STAGES[name] for name in ("tower", "decoder", "rehearsal", "joint")}
+    # fmt: off
     changes: dict[str, dict[str, Any]] = {
         "tower": {"steps": 2000},
         "decoder": {"steps": 1000},
@@ -101,15 +110,13 @@ def stages(model: str) -> dict[str, Stage]:
         "again": {},
         "sizes": {},
         "counting": {},
+        "seeing": {},
         "joint": {
-            "losses": counted,
-            "steps": 500,
-            "after": ("sizes", "counting"),
-            "slope": 0.0,
-            "usual": 0.15,
-            "precise": 0.25,
+            "losses": together, "steps": 750, "questions": 12, "eager": True, "after": ("sizes", "seeing"),
+            "slope": 0.0, "usual": 0.15, "pages": 0.15, "precise": 0.15,
         },
     }
+    # fmt: on
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
 
@@ -121,7 +128,10 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     nano = Nano(design)
     start(nano)
     _assemble(nano, out, stage.after)
-    nano.table.requires_grad_(name == "joint")
+    nano.table.requires_grad_(stage.losses is joint)
+    if stage.fixed:
+        nano.heads.requires_grad_(False)
+        nano.vlm.model.visual.requires_grad_(False)
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
     path, done = out / f"{name}.pt", 0
@@ -131,12 +141,14 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         done = saved["step"]
-    nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
+    nano.vlm.set_attn_implementation({
+        "text_config": "eager" if stage.eager else "sdpa", "vision_config": "sdpa"
+    })  # fmt: skip
     work, used, rounding = _used(nano, torch.float32, torch.bfloat16)
     shown = design if stage.pages is None else replace(design, pages=stage.pages)
     lessons = Lessons(
         shown, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
-        seen=not stage.eager, slope=stage.slope, usual=stage.usual, full=stage.full,
+        seen=stage.losses not in FROM_IDEAL, slope=stage.slope, usual=stage.usual, full=stage.full,
     )  # fmt: skip
     batches = DataLoader(
         Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
