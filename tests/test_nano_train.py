@@ -24,8 +24,8 @@ from arr_coc.eval.nano.curriculum import (
 from arr_coc.eval.nano.design import DESIGNS, LLAVA, QWEN, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.stages import STAGES, Stage
 from arr_coc.eval.nano.start import start
-from arr_coc.eval.nano.train import Stage
 
 PAGES = replace(QWEN, pages=1.0)
 SHOWN = pytest.mark.parametrize("design", [LLAVA, QWEN, PAGES], ids=[*DESIGNS, "pages"])
@@ -43,7 +43,7 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
         return tower(nano, batch, progress)
 
     for name, losses in (("whole", tower), ("stopped", stopped_once)):
-        monkeypatch.setitem(train.STAGES, "tower", Stage(losses, steps=4, batch=1, questions=1, rate=1e-3))
+        monkeypatch.setitem(STAGES, "tower", Stage(losses, steps=4, batch=1, questions=1, rate=1e-3))
         (tmp_path / name).mkdir()
         for _ in range(2):
             try:

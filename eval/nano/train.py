@@ -6,9 +6,10 @@ part of ideal tokens; `rehearsal`: as if from all of them, most of all what is h
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time.
 
-nano-qwen has three more before the last, for pictures of any size and for counting: `sizes` goes on from the
-tower, `again` and then `counting` from the rehearsal. Weights are kept in float32 and used in bfloat16, at
-the end of nano-qwen's last stage in float32; matrices are trained with Muon, the rest with AdamW.
+nano-qwen has four more before the last, for pictures of any size and for counting: `sizes` goes on from the
+tower, `again`, `counting` and `exactly` from the rehearsal; its last one has losses of all of them. Weights
+are kept in float32 and used in bfloat16, at the end of nano-qwen's last stage in float32; matrices are
+trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -16,108 +17,23 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.curriculum import counting, decoder, joint, rehearsal, seeing, sizes, together, tower
+from arr_coc.eval.nano.curriculum import joint, sizes, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
-from arr_coc.eval.nano.learner import Losses, Nano
-from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.learner import Nano
+from arr_coc.eval.nano.lessons import Lessons
+from arr_coc.eval.nano.stages import FROM_IDEAL, STAGES, stages
 from arr_coc.eval.nano.start import start
 
 log = logging.getLogger("nano")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training."""
-
-    losses: Callable[[Nano, Batch, float], Losses]
-    steps: int
-    batch: int
-    questions: int
-    rate: float
-    """Peak learning rate of AdamW; warm-up over 100 steps, then a cosine to zero."""
-    eager: bool = False
-    after: tuple[str, ...] = ()
-    """Stages whose eyes or language model it goes on from."""
-    often: tuple[str, ...] = ()
-    """Kinds of question that are asked more often than others."""
-    slope: float = -3.0
-    """The lower, the fewer large pictures, if there are several sizes."""
-    usual: float = 0.5
-    """Share of the usual size, if there are several."""
-    full: bool = False
-    """Whether a batch has as many pictures of any size; else fewer large ones, more small ones."""
-    pages: float | None = None
-    """Share of reading, if it is not the design's."""
-    fixed: bool = False
-    """Whether the eyes see, but stay as they are."""
-    precise: float = 0.0
-    """Share of the steps, the last ones, in float32, as users compute, with weights rounded as they are
-    shipped. In bfloat16 large numbers come out otherwise: who was taught to count there says too little."""
-
-
-FROM_IDEAL = (decoder, rehearsal, counting)
-"""Losses from ideal tokens: nobody looks."""
 MUON = 5.0
 """Learning rate of Muon over that of AdamW."""
-HARD = ("count", "count", "comparison", "neighbor")
-STAGES = {
-    "tower": Stage(tower, steps=3000, batch=16, questions=0, rate=2e-3),
-    "decoder": Stage(decoder, steps=1400, batch=16, questions=20, rate=2e-3, eager=True),
-    "rehearsal": Stage(
-        rehearsal, steps=700, batch=16, questions=20, rate=1e-3, eager=True, after=("decoder",), often=HARD
-    ),
-    "joint": Stage(
-        joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
-    ),
-    "again": Stage(
-        rehearsal, steps=600, batch=16, questions=20, rate=1e-3, eager=True, after=("rehearsal",),
-        often=("count",),
-    ),
-    "sizes": Stage(
-        sizes, steps=1000, batch=12, questions=0, rate=1e-3, after=("tower",),
-        slope=0.0, usual=0.1, pages=0.15,
-    ),
-    "counting": Stage(
-        counting, steps=1500, batch=24, questions=8, rate=1e-3, eager=True, after=("again",),
-        often=("count",), slope=0.0, usual=0.2, full=True, pages=0.1,
-    ),
-    "seeing": Stage(
-        seeing, steps=700, batch=16, questions=12, rate=3e-4, eager=True, after=("sizes", "counting"),
-        often=("count",), slope=0.0, usual=0.15, pages=0.1, fixed=True, precise=0.2,
-    ),
-}  # fmt: skip
-"""In the order of their seeds."""
-
-
-def stages(model: str) -> dict[str, Stage]:
-    """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
-    if model == "nano-llava":
-        return {name: STAGES[name] for name in ("tower", "decoder", "rehearsal", "joint")}
-    # fmt: off
-    changes: dict[str, dict[str, Any]] = {
-        "tower": {"steps": 2000},
-        "decoder": {"steps": 1000},
-        "rehearsal": {},
-        "again": {},
-        "sizes": {},
-        "counting": {},
-        "seeing": {},
-        "joint": {
-            "losses": together, "steps": 750, "questions": 12, "eager": True, "after": ("sizes", "seeing"),
-            "slope": 0.0, "usual": 0.15, "pages": 0.15, "precise": 0.15,
-        },
-    }
-    # fmt: on
-    return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
 
 def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
@@ -129,9 +45,6 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     start(nano)
     _assemble(nano, out, stage.after)
     nano.table.requires_grad_(stage.losses is joint)
-    if stage.fixed:
-        nano.heads.requires_grad_(False)
-        nano.vlm.model.visual.requires_grad_(False)
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
     path, done = out / f"{name}.pt", 0
