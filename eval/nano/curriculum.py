@@ -216,3 +216,8 @@ def together(nano: Nano, batch: Batch, progress: float) -> Losses:
     losses = decoder(nano, batch, progress, k=192, weigh=True, firm=0.5, exact=5.0, seen=seen)
     losses |= {"gap": gap(nano, seen, batch), "tally": tally(nano, seen, batch)}
     return losses | {"loss": losses["loss"] + 2.0 * losses["gap"] + losses["tally"]}
+
+
+def precisely(nano: Nano, batch: Batch, progress: float) -> Losses:
+    """As `together`, for the language model alone."""
+    return decoder(nano, batch, progress, k=192, weigh=True, firm=0.5, exact=5.0, seen=nano.look(batch))

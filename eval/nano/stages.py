@@ -4,7 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from arr_coc.eval.nano.curriculum import counting, decoder, exactly, joint, rehearsal, sizes, together, tower
+from arr_coc.eval.nano.curriculum import (
+    counting,
+    decoder,
+    exactly,
+    joint,
+    precisely,
+    rehearsal,
+    sizes,
+    together,
+    tower,
+)
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch
 
@@ -32,6 +42,8 @@ class Stage:
     """Whether a batch has as many pictures of any size; else fewer large ones, more small ones."""
     pages: float | None = None
     """Share of reading, if it is not the design's."""
+    fixed: bool = False
+    """Whether the eyes stay as they are."""
     precise: float = 0.0
     """Share of the steps, the last ones, in float32, as users compute, with weights rounded as they are
     shipped. In bfloat16 large numbers come out otherwise: who was taught to count there says too little."""
@@ -65,6 +77,10 @@ STAGES = {
         exactly, steps=400, batch=24, questions=8, rate=5e-4, eager=True, after=("counting",),
         often=("count",), slope=0.0, usual=0.2, full=True, pages=0.1,
     ),
+    "precisely": Stage(
+        precisely, steps=240, batch=16, questions=12, rate=2e-4, eager=True, after=("joint",),
+        often=("count",), slope=0.0, usual=0.15, pages=0.1, fixed=True, precise=1.0,
+    ),
 }  # fmt: skip
 """In the order of their seeds."""
 
@@ -86,6 +102,7 @@ def stages(model: str) -> dict[str, Stage]:
             "losses": together, "steps": 450, "questions": 12, "eager": True, "after": ("sizes", "exactly"),
             "slope": 0.0, "usual": 0.15, "pages": 0.15, "precise": 0.15,
         },
+        "precisely": {},
     }
     # fmt: on
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}

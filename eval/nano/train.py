@@ -6,10 +6,10 @@ part of ideal tokens; `rehearsal`: as if from all of them, most of all what is h
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time.
 
-nano-qwen has four more before the last, for pictures of any size and for counting: `sizes` goes on from the
-tower, `again`, `counting` and `exactly` from the rehearsal; its last one has losses of all of them. Weights
-are kept in float32 and used in bfloat16, at the end of nano-qwen's last stage in float32; matrices are
-trained with Muon, the rest with AdamW.
+nano-qwen has five more, for pictures of any size and for counting: `sizes` goes on from the tower, `again`,
+`counting` and `exactly` from the rehearsal, `joint` from both and led to count, and last of all the language
+model learns once more `precisely`. Weights are kept in float32 and used in bfloat16, there in float32, as
+users do; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -45,6 +45,9 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     start(nano)
     _assemble(nano, out, stage.after)
     nano.table.requires_grad_(stage.losses is joint)
+    if stage.fixed:
+        nano.heads.requires_grad_(False)
+        nano.vlm.model.visual.requires_grad_(False)
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
     path, done = out / f"{name}.pt", 0
@@ -123,20 +126,20 @@ def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
 
 
 def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
-    """Start from what earlier stages trained: eyes and projector from `tower`, else the language model."""
+    """Start from what earlier stages trained: eyes and projector, the language model, or both."""
     state = nano.state_dict()
     for name in after:
         saved = torch.load(out / f"{name}.pt", weights_only=True)["nano"]
-        eyes = STAGES[name].losses in (tower, sizes)
+        eyes, both = STAGES[name].losses in (tower, sizes), name == "joint"
         state |= {
             key: value
             for key, value in saved.items()
-            if eyes != ("language_model" in key or "lm_head" in key)
+            if both or eyes != ("language_model" in key or "lm_head" in key)
         }
     nano.load_state_dict(state)
 
 
-def export(design: Design, out: Path, stage: str = "joint") -> None:
+def export(design: Design, out: Path, stage: str) -> None:
     """Write the trained model and its processor as `from_pretrained` wants them."""
     nano = Nano(design)
     nano.load_state_dict(torch.load(out / f"{stage}.pt", weights_only=True)["nano"])
@@ -166,7 +169,7 @@ def main() -> None:
         if name in known:
             train(args.model, name, out, args.seed, args.threads)
     if args.stage in ("all", "export"):
-        export(DESIGNS[args.model], out)
+        export(DESIGNS[args.model], out, list(known)[-1])
 
 
 if __name__ == "__main__":
