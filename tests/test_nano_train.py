@@ -1,5 +1,6 @@
 """Training the nano models: a packed question is read as one alone, and a stopped stage goes on."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,23 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.eval.nano import train
-from arr_coc.eval.nano.bodies import PREFIX
-from arr_coc.eval.nano.curriculum import REACH, gap, ideal, ideal_planes, loudness, stand_for, tower
+from arr_coc.eval.nano.bodies import PREFIX, Seen
+from arr_coc.eval.nano.build import CENTRE
+from arr_coc.eval.nano.curriculum import (
+    REACH,
+    gap,
+    ideal,
+    ideal_planes,
+    loudness,
+    stand_for,
+    tally,
+    tower,
+)
 from arr_coc.eval.nano.design import DESIGNS, LLAVA, QWEN, Design
-from arr_coc.eval.nano.learner import Losses, Nano, Seen
+from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.stages import STAGES, Stage
 from arr_coc.eval.nano.start import start
-from arr_coc.eval.nano.train import Stage
 
 PAGES = replace(QWEN, pages=1.0)
 SHOWN = pytest.mark.parametrize("design", [LLAVA, QWEN, PAGES], ids=[*DESIGNS, "pages"])
@@ -32,7 +43,7 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
         return tower(nano, batch, progress)
 
     for name, losses in (("whole", tower), ("stopped", stopped_once)):
-        monkeypatch.setitem(train.STAGES, "tower", Stage(losses, steps=4, batch=1, questions=1, rate=1e-3))
+        monkeypatch.setitem(STAGES, "tower", Stage(losses, steps=4, batch=1, questions=1, rate=1e-3))
         (tmp_path / name).mkdir()
         for _ in range(2):
             try:
@@ -47,6 +58,24 @@ def test_a_stopped_stage_goes_on_as_if_it_had_not_been(
     assert whole["step"] == stopped["step"] == 4
     for key, value in whole["nano"].items():
         assert torch.equal(value, stopped["nano"][key]), key
+
+
+def test_the_precise_end_of_a_stage_computes_in_float32_with_weights_as_they_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+
+    def watched(nano: Nano, batch: Batch, progress: float) -> Losses:
+        used.append(nano.table.detach().clone())
+        return tower(nano, batch, progress)
+
+    stage = Stage(watched, steps=4, batch=1, questions=0, rate=1e-3, precise=0.5)
+    monkeypatch.setattr(train, "stages", lambda model: {"tower": stage})
+    train.train("nano-qwen", "tower", tmp_path, seed=0, threads=1)
+
+    assert [table.dtype for table in used] == [torch.bfloat16] * 2 + [torch.float32] * 2
+    for table in used[2:]:
+        assert torch.equal(table, table.bfloat16().float())
 
 
 @torch.no_grad()
@@ -83,6 +112,33 @@ def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share
     share = torch.tensor([1.0, 0.5, 0.25, 0.01])
 
     assert_close((REACH * (loudness(share) - 1)).exp(), share)
+
+
+@SHOWN
+@torch.no_grad()
+def test_a_thing_counts_as_one_at_the_ideal_and_as_half_where_its_tokens_say_so(design: Design) -> None:
+    torch.manual_seed(0)
+    nano = Nano(design)
+    batch = Lessons(design, seed=0, stage=0, steps=1, batch=2, questions=0)[0]
+    tokens, planes = ideal(nano, batch), ideal_planes(nano, batch)
+    word = nano.table[design.ids[CENTRE]]
+
+    half = tokens - math.log(2) / REACH * word
+
+    things = float(batch.share.sum() > 0)  # none on a page
+    assert tally(nano, Seen(tokens, tokens, planes), batch) < 1e-3
+    assert tally(nano, Seen(tokens, half, planes), batch).item() == pytest.approx(things / 4, abs=0.02)
+
+
+def test_a_full_batch_has_as_many_pictures_of_any_size_and_the_usual_one_as_often_as_asked() -> None:
+    mixed = replace(QWEN, pages=0.0)
+    full = Lessons(mixed, seed=0, stage=0, steps=40, batch=2, questions=1, seen=False, usual=0.2, full=True)
+
+    batches = [full[step] for step in range(40)]
+
+    assert {len(batch.ids) for batch in batches} == {2}
+    assert len({batch.grid for batch in batches}) > 10
+    assert 2 <= sum(batch.grid == (12, 12) for batch in batches) <= 20
 
 
 def test_the_tokens_that_were_chosen_stand_for_all_of_them() -> None:

@@ -71,6 +71,10 @@ class Lessons(Dataset[Batch]):
     """Whether pictures are drawn."""
     slope: float = -3.0
     """Pictures of s visual tokens a side, of those not of the usual size, come as often as s^slope."""
+    usual: float = 0.5
+    """Share of the usual size, if there are several."""
+    full: bool = False
+    """Whether `batch` is the number of pictures of any size."""
 
     def __len__(self) -> int:
         return self.steps
@@ -78,9 +82,8 @@ class Lessons(Dataset[Batch]):
     def __getitem__(self, step: int) -> Batch:
         grid, reading = self._shown(step)
         usual = self.design.sides[0] ** 2
-        seeds = [
-            (self.seed, self.stage, step, i) for i in range(max(1, self.batch * usual // (grid[0] * grid[1])))
-        ]
+        pictures = self.batch if self.full else max(1, self.batch * usual // (grid[0] * grid[1]))
+        seeds = [(self.seed, self.stage, step, i) for i in range(pictures)]
         if reading:
             truths = [page_lesson(seed, grid, self.questions) for seed in seeds]
             said = [describe_page(self.design, truth.page, grid) for truth in truths if truth.page]
@@ -107,7 +110,7 @@ class Lessons(Dataset[Batch]):
             rows, columns = rng.integers(10, 27, 2).tolist()
             return (rows, columns), True
         often = np.array(others, float) ** self.slope
-        side = usual if rng.random() < 0.5 else int(rng.choice(others, p=often / often.sum()))
+        side = usual if rng.random() < self.usual else int(rng.choice(others, p=often / often.sum()))
         return (side, side), False
 
     def _pixels(self, truths: list[Lesson], grid: Grid) -> Float[Tensor, "batch 3 height width"]:

@@ -2,11 +2,14 @@
 
 Four stages. `tower`: the vision tower and the projector learn to say of every visual token what is there, as
 ideal ones do: sums of word embeddings. `decoder`: the language model learns to answer from a random
-part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard; for nano-qwen there is a
-second one, `again`, most of all to count. `joint`: all together, on
+part of ideal tokens; `rehearsal`: as if from all of them, most of all what is hard. `joint`: all together, on
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
-language model need nothing of each other and may be trained at the same time. Weights are kept in float32 and
-used in bfloat16; matrices are trained with Muon, the rest with AdamW.
+language model need nothing of each other and may be trained at the same time.
+
+nano-qwen has five more, for pictures of any size and for counting: `sizes` goes on from the tower, `again`,
+`counting` and `exactly` from the rehearsal, `joint` from both and led to count, and last of all the language
+model learns once more `precisely`. Weights are kept in float32 and used in bfloat16, there in float32, as
+users do; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -14,75 +17,23 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from arr_coc.eval.nano.curriculum import decoder, joint, rehearsal, tower
+from arr_coc.eval.nano.curriculum import joint, sizes, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
-from arr_coc.eval.nano.learner import Losses, Nano
-from arr_coc.eval.nano.lessons import Batch, Lessons
+from arr_coc.eval.nano.learner import Nano
+from arr_coc.eval.nano.lessons import Lessons
+from arr_coc.eval.nano.stages import FROM_IDEAL, STAGES, stages
 from arr_coc.eval.nano.start import start
 
 log = logging.getLogger("nano")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of training."""
-
-    losses: Callable[[Nano, Batch, float], Losses]
-    steps: int
-    batch: int
-    questions: int
-    rate: float
-    """Peak learning rate of AdamW; warm-up over 100 steps, then a cosine to zero."""
-    eager: bool = False
-    after: tuple[str, ...] = ()
-    """Stages whose eyes or language model it goes on from."""
-    often: tuple[str, ...] = ()
-    """Kinds of question that are asked more often than others."""
-    slope: float = -3.0
-    """The lower, the fewer large pictures, if there are several sizes."""
-
-
 MUON = 5.0
 """Learning rate of Muon over that of AdamW."""
-HARD = ("count", "count", "comparison", "neighbor")
-STAGES = {
-    "tower": Stage(tower, steps=3000, batch=16, questions=0, rate=2e-3),
-    "decoder": Stage(decoder, steps=1400, batch=16, questions=20, rate=2e-3, eager=True),
-    "rehearsal": Stage(
-        rehearsal, steps=700, batch=16, questions=20, rate=1e-3, eager=True, after=("decoder",), often=HARD
-    ),
-    "joint": Stage(
-        joint, steps=300, batch=12, questions=20, rate=1e-4, after=("tower", "rehearsal"), often=("count",)
-    ),
-    "again": Stage(
-        rehearsal, steps=600, batch=16, questions=20, rate=1e-3, eager=True, after=("rehearsal",),
-        often=("count",),
-    ),
-}  # fmt: skip
-"""In the order of their seeds."""
-
-
-def stages(model: str) -> dict[str, Stage]:
-    """The stages of a model, in order. nano-qwen begins as nano-llava, but counting is learned anew."""
-    if model == "nano-llava":
-        return {name: stage for name, stage in STAGES.items() if name != "again"}
-    changes: dict[str, dict[str, Any]] = {
-        "tower": {"steps": 2000},
-        "decoder": {"steps": 1000},
-        "rehearsal": {},
-        "again": {},
-        "joint": {"steps": 200, "after": ("tower", "again"), "slope": -1.5},
-    }
-    return {name: replace(STAGES[name], **change) for name, change in changes.items()}
 
 
 def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
@@ -93,7 +44,10 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
     nano = Nano(design)
     start(nano)
     _assemble(nano, out, stage.after)
-    nano.table.requires_grad_(name == "joint")
+    nano.table.requires_grad_(stage.losses is joint)
+    if stage.fixed:
+        nano.heads.requires_grad_(False)
+        nano.vlm.model.visual.requires_grad_(False)
     master: list[Tensor] = list(nano.parameters())
     optimizers = _optimizers(nano, stage.rate)
     path, done = out / f"{name}.pt", 0
@@ -103,12 +57,14 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
             optimizer.load_state_dict(state)
         done = saved["step"]
-    nano.vlm.set_attn_implementation("eager" if stage.eager else "sdpa")
-    work = copy.deepcopy(nano).bfloat16()
-    used: list[Tensor] = list(work.parameters())
+    nano.vlm.set_attn_implementation({
+        "text_config": "eager" if stage.eager else "sdpa", "vision_config": "sdpa"
+    })  # fmt: skip
+    work, used, rounding = _used(nano, torch.float32, torch.bfloat16)
+    shown = design if stage.pages is None else replace(design, pages=stage.pages)
     lessons = Lessons(
-        design, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
-        seen=not stage.eager, slope=stage.slope,
+        shown, seed, list(STAGES).index(name), stage.steps, stage.batch, stage.questions, stage.often,
+        seen=stage.losses not in FROM_IDEAL, slope=stage.slope, usual=stage.usual, full=stage.full,
     )  # fmt: skip
     batches = DataLoader(
         Subset(lessons, range(done, stage.steps)), batch_size=None, num_workers=1, prefetch_factor=4
@@ -122,6 +78,8 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer, factor in zip(optimizers, (MUON, 1.0), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = factor * rate
+        if progress >= 1 - stage.precise and used[0].dtype != torch.float32:
+            work, used, rounding = _used(nano, design.dtype, torch.float32)
         losses = stage.losses(work, batch, progress)
         losses["loss"].backward()
         for p, q in zip(master, used, strict=True):
@@ -131,7 +89,7 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
         for optimizer in optimizers:
             optimizer.step()
         with torch.no_grad():
-            torch._foreach_copy_(used, master)
+            torch._foreach_copy_(used, [p.to(rounding) for p in master])
         for key, value in losses.items():
             number = float(value.detach())
             if math.isfinite(number):  # a kind that the batch did not ask for has no share
@@ -149,6 +107,12 @@ def train(model: str, name: str, out: Path, seed: int, threads: int, every: int 
             path.with_suffix(".part").rename(path)
 
 
+def _used(nano: Nano, rounding: torch.dtype, dtype: torch.dtype) -> tuple[Nano, list[Tensor], torch.dtype]:
+    """A copy to compute with in `dtype`, its parameters, and what those are rounded to first."""
+    work = copy.deepcopy(nano).to(rounding).to(dtype)
+    return work, list(work.parameters()), rounding
+
+
 def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
     """Muon (https://kellerjordan.github.io/posts/muon/) for matrices of layers and projector, else AdamW."""
     inner = [
@@ -162,20 +126,20 @@ def _optimizers(nano: Nano, rate: float) -> list[torch.optim.Optimizer]:
 
 
 def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
-    """Start from what earlier stages trained: eyes and projector from `tower`, else the language model."""
+    """Start from what earlier stages trained: eyes and projector, the language model, or both."""
     state = nano.state_dict()
     for name in after:
         saved = torch.load(out / f"{name}.pt", weights_only=True)["nano"]
-        eyes = STAGES[name].losses is tower
+        eyes, both = STAGES[name].losses in (tower, sizes), name == "joint"
         state |= {
             key: value
             for key, value in saved.items()
-            if eyes != ("language_model" in key or "lm_head" in key)
+            if both or eyes != ("language_model" in key or "lm_head" in key)
         }
     nano.load_state_dict(state)
 
 
-def export(design: Design, out: Path, stage: str = "joint") -> None:
+def export(design: Design, out: Path, stage: str) -> None:
     """Write the trained model and its processor as `from_pretrained` wants them."""
     nano = Nano(design)
     nano.load_state_dict(torch.load(out / f"{stage}.pt", weights_only=True)["nano"])
@@ -205,7 +169,7 @@ def main() -> None:
         if name in known:
             train(args.model, name, out, args.seed, args.threads)
     if args.stage in ("all", "export"):
-        export(DESIGNS[args.model], out)
+        export(DESIGNS[args.model], out, list(known)[-1])
 
 
 if __name__ == "__main__":
