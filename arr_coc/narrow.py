@@ -1,7 +1,6 @@
 """What one layer of a decoder is given, for fewer tokens than the layers before it."""
 
 import inspect
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -26,12 +25,10 @@ def along(x: Shaped[Tensor, "..."], cut: Cut, axis: int, batch: int = 0) -> Shap
 
 def named(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """All arguments of a call by their names."""
-    return dict(zip(_names(type(module)), args, strict=False)) | kwargs
-
-
-@lru_cache(maxsize=64)
-def _names(kind: type[nn.Module]) -> tuple[str, ...]:
-    return tuple(inspect.signature(kind.forward).parameters)[1:]
+    if not args:
+        return dict(kwargs)
+    names = tuple(inspect.signature(type(module).forward).parameters)[1:]
+    return dict(zip(names, args, strict=False)) | kwargs
 
 
 def arguments(given: dict[str, Any], cut: Cut) -> dict[str, Any]:
