@@ -5,19 +5,21 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from arr_coc.allocation import Allocation, Stage
 from arr_coc.assignment import spoken_for
 from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.count import Count
 from arr_coc.budgets.ratio import Ratio
 from arr_coc.merge import assign
+from arr_coc.placing import columns, replaced, to_pictures, to_tokens
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.select import SELECTORS
 from arr_coc.steps import Deep
-from arr_coc.types import Allocation, Budget, Context, Pictures, Scorer, Scores, Selection, Spending, Stage
+from arr_coc.types import Budget, Context, Pictures, Scorer, Scores, Selection, Spending
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,8 @@ class Allocator:
             allocation = self._chosen(context, pictures, scores, asked)
         return replace(
             allocation,
-            q_pi=_to_pictures(context, pictures, spending.q_pi),
-            candidates=_to_pictures(context, pictures, spending.candidates),
+            q_pi=to_pictures(context, pictures, spending.q_pi),
+            candidates=to_pictures(context, pictures, spending.candidates),
         )
 
     def _step(
@@ -110,19 +112,19 @@ class Allocator:
         """So many of each picture."""
         selection = SELECTORS[self._selector_name()]()(pictures, scores, asked)
         merged, mass, speaker = self._represented(pictures, scores, selection)
-        keep = (context.valid & ~context.visual) | _to_tokens(context, pictures, selection.keep, False)
+        keep = (context.valid & ~context.visual) | to_tokens(context, pictures, selection.keep, False)
         # Between layers tokens stand where they stood before the first one.
         policy = self.positions if context.layer == 0 else "original"
-        placed = POSITIONS[policy](context, keep, _columns(context, pictures, speaker))
+        placed = POSITIONS[policy](context, keep, columns(context, pictures, speaker))
         return Allocation(
             keep=keep,
-            budget=_to_pictures(context, pictures, selection.keep.sum(1)),
-            visual=_to_pictures(context, pictures, pictures.count),
-            scores=_to_tokens(context, pictures, scores.values, torch.nan),
+            budget=to_pictures(context, pictures, selection.keep.sum(1)),
+            visual=to_pictures(context, pictures, pictures.count),
+            scores=to_tokens(context, pictures, scores.values, torch.nan),
             gains=selection.gains,
             G=self._expected_free_energy(context, pictures, scores, selection),
-            bias=None if mass is None else _to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
-            embeds=None if merged is None else _replaced(context, pictures, selection, merged),
+            bias=None if mass is None else to_tokens(context, pictures, mass.clamp(min=1).log(), 0.0),
+            embeds=None if merged is None else replaced(context, pictures, selection, merged),
             positions=placed.positions,
             shift=placed.shift,
         )
@@ -164,7 +166,7 @@ class Allocator:
         epistemic = alone if selection.gains is None else selection.gains.nansum(1)
         pragmatic = torch.where(keep, scores.pragmatic, 0.0).sum(1)
         cost = keep.sum(1) / context.valid.sum(1)[pictures.row]
-        G: Float[Tensor, "batch pictures"] = _to_pictures(
+        G: Float[Tensor, "batch pictures"] = to_pictures(
             context, pictures, self.price * cost - epistemic - pragmatic
         )
         return G
@@ -203,58 +205,12 @@ def _number(budget: str, number: str) -> int | float:
 
 def _kept_all(context: Context, pictures: Pictures, spending: Spending) -> Allocation:
     """The untouched prefill."""
-    count = _to_pictures(context, pictures, pictures.count)
+    count = to_pictures(context, pictures, pictures.count)
     return Allocation(
         keep=context.valid,
         budget=count,
         visual=count,
         scores=torch.full_like(context.valid, torch.nan, dtype=torch.float),
-        q_pi=_to_pictures(context, pictures, spending.q_pi),
-        candidates=_to_pictures(context, pictures, spending.candidates),
+        q_pi=to_pictures(context, pictures, spending.q_pi),
+        candidates=to_pictures(context, pictures, spending.candidates),
     )
-
-
-def _to_pictures(context: Context, pictures: Pictures, x: Tensor | None) -> Any:
-    """What belongs to pictures, by row and place in the row; 0 where a row has fewer. None stays None."""
-    if x is None:
-        return None
-    out = x.new_zeros(*context.grid.shape[:2], *x.shape[1:])
-    out[pictures.row, pictures.nth] = x
-    return out
-
-
-def _to_tokens(
-    context: Context, pictures: Pictures, x: Shaped[Tensor, "picture visual"], elsewhere: Any
-) -> Shaped[Tensor, "batch seq"]:
-    """Numbers of visual tokens, in their places in the sequence."""
-    batch, seq = context.visual.shape
-    out = x.new_full((batch, seq + 1), elsewhere)  # with a spare column for padding
-    out[pictures.row[:, None], _column(pictures, pictures.valid, seq)] = x
-    return out[:, :seq]
-
-
-def _columns(
-    context: Context, pictures: Pictures, speaker: Int[Tensor, "picture visual"] | None
-) -> Int[Tensor, "batch seq"] | None:
-    """In columns of the sequence rather than places in the picture."""
-    if speaker is None:
-        return None
-    column = pictures.index.gather(1, speaker.clamp(min=0)).masked_fill(speaker < 0, -1)
-    return _to_tokens(context, pictures, column, -1)
-
-
-def _replaced(
-    context: Context, pictures: Pictures, selection: Selection, merged: Float[Tensor, "picture visual dim"]
-) -> Float[Tensor, "batch seq dim"]:
-    """The embeddings of the prefill with new ones at the kept tokens, in the model's dtype."""
-    seq = context.embeds.shape[1]
-    out = torch.nn.functional.pad(context.embeds, (0, 0, 0, 1))  # with a spare column for what is not kept
-    out[pictures.row[:, None], _column(pictures, selection.keep, seq)] = merged.to(out.dtype)
-    return out[:, :seq]
-
-
-def _column(
-    pictures: Pictures, real: Shaped[Tensor, "picture visual"], spare: int
-) -> Int[Tensor, "picture visual"]:
-    """Column of each token in the sequence; `spare` for those that are not real."""
-    return pictures.index.masked_fill(~real, spare)

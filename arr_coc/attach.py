@@ -8,10 +8,10 @@ from weakref import WeakSet
 from torch import nn
 from transformers.masking_utils import create_masks_for_generate
 
+from arr_coc.allocation import Allocation
 from arr_coc.parts import parts_of
 from arr_coc.prefill import Allocate, Prefill
 from arr_coc.taps import tapping
-from arr_coc.types import Allocation
 from arr_coc.weighing import weighing
 
 _ATTACHED: WeakSet[nn.Module] = WeakSet()

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from arr_coc.types import Allocation, Context
+from arr_coc.allocation import Allocation
+from arr_coc.types import Context
 
 
 def decided(allocate: Callable[[Context], Allocation], context: Context) -> Allocation:

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from arr_coc.allocation import Allocation, Stage
 from arr_coc.attention import TAKES_A_FLOAT_MASK
 from arr_coc.cache import Prefix, cache_in, prefix_of
 from arr_coc.cut import Cut
@@ -18,7 +19,7 @@ from arr_coc.descent import Descent
 from arr_coc.listen import attention_of, overhear
 from arr_coc.narrow import MASK, arguments, mask, named
 from arr_coc.parts import Parts
-from arr_coc.types import Allocation, Context, Stage
+from arr_coc.types import Context
 
 Arguments = dict[str, Any]
 HIDDEN = "hidden_states"

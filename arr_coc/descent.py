@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from arr_coc.allocation import Allocation, Stage
 from arr_coc.cut import Cut
-from arr_coc.types import Allocation, Context, Stage
+from arr_coc.types import Context
 
 
 @dataclass

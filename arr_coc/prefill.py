@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from arr_coc.allocation import Allocation
 from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
 from arr_coc.decide import decided, lengths
@@ -19,7 +20,7 @@ from arr_coc.notice import Call, Notice, guessed
 from arr_coc.parts import Parts
 from arr_coc.taps import Tapping
 from arr_coc.trial import TRUSTED, Trial
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 
 Allocate = Callable[[Context], Allocation]
 """Decides what to keep of one prefill. `arr_coc.allocate.Allocator` is one; any function will do."""

@@ -9,13 +9,13 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from arr_coc.allocate import Allocator
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt
 from arr_coc.eval.surprise import Surprise
 from arr_coc.eval.timing import timed_prefill
-from arr_coc.types import Allocation
 
 
 @dataclass(frozen=True)

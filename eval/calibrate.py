@@ -12,6 +12,7 @@ from rich.console import Console
 from torch import Tensor
 
 from arr_coc.allocate import Allocator
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.budgets.auto import RATIOS
 from arr_coc.cascade import Cascade
@@ -25,7 +26,7 @@ from arr_coc.eval.tasks.task import Item, looked_at
 from arr_coc.eval.terminal import evaluate_with_progress
 from arr_coc.need import Need, Seen, learn, look
 from arr_coc.scorers import SCORERS
-from arr_coc.types import Allocation, Context, Scorer
+from arr_coc.types import Context, Scorer
 
 
 def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:

@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.asking import Asker
 from arr_coc.eval.atomic import write_json
@@ -29,7 +30,7 @@ from arr_coc.eval.prompt import prompt
 from arr_coc.eval.stats import paired_difference
 from arr_coc.eval.tasks.task import Item, looked_at
 from arr_coc.parts import parts_of
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 
 METHOD = Method.parse("efe+merge+ln_n")
 

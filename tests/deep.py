@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from arr_coc.adapters.tiny import Tiny
+from arr_coc.allocation import Allocation, Stage
 from arr_coc.parts import parts_of
-from arr_coc.types import Allocation, Context, Stage
+from arr_coc.types import Context
 from tests.runs import Inputs, positions, visual_of
 from tests.stubs import allocation
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from arr_coc.types import Allocation, Context, Pictures, Scores
+from arr_coc.allocation import Allocation
+from arr_coc.types import Context, Pictures, Scores
 
 
 def keep_all(context: Context) -> Allocation:

@@ -11,10 +11,11 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from arr_coc.adapters.tiny import Tiny
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE
 from arr_coc.family import FAMILIES
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.runs import ROWS
 from tests.stubs import Some, keep_all
 

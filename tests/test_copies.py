@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from arr_coc.adapters.tiny import PICTURE, Row, Tiny
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.family import FAMILIES
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.kernels import KERNELS, running
 from tests.laws.memory import drift
 from tests.runs import ROWS, Inputs, apart, generated, tiny_model

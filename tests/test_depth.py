@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from arr_coc.adapters.tiny import Tiny
+from arr_coc.allocation import Allocation, Stage
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE
 from arr_coc.family import FAMILIES
 from arr_coc.parts import parts_of
-from arr_coc.types import Allocation, Context, Stage
+from arr_coc.types import Context
 from tests.deep import Falling, explained, hidden_from
 from tests.laws import BROKEN, CLOSE
 from tests.laws.memory import cached_against_repeated, searched, turns

@@ -8,10 +8,11 @@ import torch
 
 from arr_coc.adapters.llava import tiny
 from arr_coc.adapters.tiny import Row
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.timing import decoder, timed_prefill
 from arr_coc.family import FAMILIES
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.stubs import Some
 
 

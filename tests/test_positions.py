@@ -11,11 +11,12 @@ from torch import Tensor
 
 from arr_coc.adapters.tiny import Row, Tiny
 from arr_coc.allocate import Allocator
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE
 from arr_coc.family import FAMILIES
 from arr_coc.positions import POSITIONS
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.contexts import context
 from tests.runs import (
     ROWS,

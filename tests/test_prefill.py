@@ -9,9 +9,10 @@ import torch
 
 from arr_coc.adapters.grids import unknown
 from arr_coc.adapters.tiny import PICTURE, Row, Tiny
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.family import FAMILIES, Family
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.laws.memory import turns
 from tests.runs import ROWS, STEPS, apart, generated, positions, tiny_model
 from tests.stubs import Some, allocation

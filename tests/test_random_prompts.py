@@ -13,12 +13,12 @@ from torch import Tensor
 from arr_coc.adapters.qwen2_vl import PATCH
 from arr_coc.adapters.tiny import END, PICTURE, START, Row, Shown, Tiny
 from arr_coc.allocate import Allocator
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.parts import parts_of
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
 from arr_coc.steps import Deep
-from arr_coc.types import Allocation
 from tests.runs import Inputs, apart, decoder_of, positions, tiny_model, visual_of
 
 CASES = 200

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from arr_coc.adapters.tiny import PICTURE, Row, Shown, Tiny, decoder, randomised
 from arr_coc.allocate import Allocator
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
 from arr_coc.taps import TAPS
 from arr_coc.tower import Taps
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 from tests.contexts import context
 from tests.runs import ROWS, Inputs, apart, generated, tiny_model, visual_of
 from tests.stubs import ByAttention, Some

@@ -13,13 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers.generation.streamers import BaseStreamer
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.bench.gauges import gauged
 from arr_coc.eval.bench.random_llava import RandomLlava
 from arr_coc.eval.environment import environment
 from arr_coc.eval.method import FULL, Budget, Method
 from arr_coc.eval.timing import timed_prefill
-from arr_coc.types import Allocation
 
 WORDS = 40
 SIDES = (56, 84, 112, 168, 224, 336)

@@ -17,11 +17,12 @@ import torch
 from torch import nn
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.bench.random_llava import VISUAL, RandomLlava
 from arr_coc.eval.environment import environment, source_folder
 from arr_coc.parts import parts_of
-from arr_coc.types import Allocation, Context
+from arr_coc.types import Context
 
 WORDS, LIMIT = 40, 0.02
 NOTE = (

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
+from arr_coc.allocation import Allocation
 from arr_coc.attach import attached
 from arr_coc.eval.bench.random_llava import VISUAL, RandomLlava
 from arr_coc.eval.environment import environment, source_folder
 from arr_coc.eval.flops import DecoderShape
 from arr_coc.eval.method import FULL, Method
 from arr_coc.eval.timing import timed_prefill
-from arr_coc.types import Allocation
 
 WORDS = 40
 NOTE = (
