@@ -24,7 +24,7 @@ from arr_coc.eval.nano.curriculum import (
 from arr_coc.eval.nano.design import DESIGNS, LLAVA, QWEN, Design
 from arr_coc.eval.nano.learner import Losses, Nano
 from arr_coc.eval.nano.lessons import Batch, Lessons
-from arr_coc.eval.nano.stages import STAGES, Stage
+from arr_coc.eval.nano.stages import FROM_IDEAL, STAGES, Stage, stages
 from arr_coc.eval.nano.start import start
 
 PAGES = replace(QWEN, pages=1.0)
@@ -112,6 +112,27 @@ def test_attention_that_grows_exponentially_with_loudness_is_linear_in_the_share
     share = torch.tensor([1.0, 0.5, 0.25, 0.01])
 
     assert_close((REACH * (loudness(share) - 1)).exp(), share)
+
+
+@pytest.mark.parametrize("name", list(stages("nano-qwen")))
+def test_gradients_reach_the_eyes_unless_tokens_are_ideal_and_the_decoder_if_there_are_questions(
+    name: str,
+) -> None:
+    torch.manual_seed(0)
+    nano, stage = Nano(QWEN), stages("nano-qwen")[name]
+    nano.vlm.set_attn_implementation({"text_config": "eager", "vision_config": "sdpa"})
+    seen = stage.losses not in FROM_IDEAL
+    usual = replace(QWEN, sides=(12,), pages=0.0)
+    questions = min(stage.questions, 3)
+    batch = Lessons(usual, 0, 0, 1, 1, questions, stage.often, seen=seen)[0]
+
+    stage.losses(nano, batch, 0.5)["loss"].backward()
+
+    eyes = nano.vlm.model.visual.blocks[0].attn.qkv.weight.grad
+    words = nano.vlm.model.language_model.layers[1].self_attn.q_proj.weight.grad
+    for learns, gradient in ((seen, eyes), (questions > 0, words)):
+        assert (gradient is not None and bool(gradient.abs().max() > 0)) == learns
+        assert gradient is None or bool(gradient.isfinite().all())
 
 
 @SHOWN

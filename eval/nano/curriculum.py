@@ -144,8 +144,8 @@ def decoder(
     led = []
     for rows, layer in ((batch.kind < 0, 1), (batch.kind >= 0, 3)):
         advice = look & rows[..., None]
-        seen = attentions[layer][:, 0, PREFIX + k :, PREFIX : PREFIX + k]
-        mass = (seen * advice).sum(-1)[advice.any(-1)]
+        attended = attentions[layer][:, 0, PREFIX + k :, PREFIX : PREFIX + k]
+        mass = (attended * advice).sum(-1)[advice.any(-1)]
         led.append(_surprise(mass))
     before = attentions[0][:, 0].diagonal(-1, dim1=1, dim2=2)[:, PREFIX + k - 1 :][batch.place > 0]
     counted = batch.number >= 0
