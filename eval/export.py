@@ -12,7 +12,10 @@ from arr_coc.eval.folder import read_yaml
 from arr_coc.eval.journal import everything
 from arr_coc.eval.samples import Sample
 
-KINDS: dict[Any, str] = {str: "string", int: "int64", float: "float64", float | None: "float64"}
+KINDS: dict[Any, str] = {
+    str: "string", int: "int64", float: "float64", int | float: "float64", float | None: "float64",
+    int | None: "int64",
+}  # fmt: skip
 """What a field of a sample is in a table. A budget, which may be a count or a ratio, is its text: `0.11`."""
 IN_A_FOLDER = "test-00000-of-00001.parquet"
 """So that `datasets.load_dataset(folder)` finds a split called test."""
@@ -25,7 +28,8 @@ def table(model: str, samples: Sequence[Sample]) -> Any:
     import datasets
 
     kinds = {"model": "string"} | {field.name: KINDS.get(field.type, "string") for field in fields(Sample)}
-    features = datasets.Features({name: datasets.Value(kind) for name, kind in kinds.items()})
+    columns = {name: datasets.Value(kind) for name, kind in kinds.items()}
+    features = datasets.Features(columns | {"by_layer": datasets.Sequence(datasets.Value("int64"))})
     rows = [{"model": model} | asdict(sample) | {"budget": str(sample.budget)} for sample in samples]
     return datasets.Dataset.from_list(rows, features=features)
 

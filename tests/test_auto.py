@@ -17,6 +17,7 @@ from arr_coc.climb import climb
 from arr_coc.eval.calibrate import calibrate
 from arr_coc.eval.run import evaluate
 from arr_coc.need import STAKE, Need, Seen, learn, load_need, look
+from arr_coc.preference import WordPreference
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.types import Pictures, Scores
 from tests.contexts import context
@@ -42,7 +43,8 @@ def stream(prompts: int, seed: int = 1) -> tuple[Pictures, Scores]:
     seen, _ = rehearsal(prompts, seed)
     asked = torch.ones_like(these.asked)
     these = replace(these, query=seen.question[:, None].expand_as(these.query), asked=asked)
-    return these, ExpectedFreeEnergy()(these)
+    # A mild preference, so that how much is wanted stays among what was rehearsed.
+    return these, ExpectedFreeEnergy(preference=WordPreference(gamma=0.5))(these)
 
 
 UNREAD = ("row", "taps", "attention", "mass")

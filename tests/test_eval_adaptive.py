@@ -14,7 +14,7 @@ def test_one_command_learns_needs_and_compares_equal_means(
 ) -> None:
     monkeypatch.setattr(adaptive, "MEANS", (8,))
     monkeypatch.setattr(adaptive, "ALPHAS", (0.5,))
-    words = ["adaptive", "--limit", "6", "--prompts", "10", "--runs", str(tmp_path / "runs")]
+    words = ["adaptive", "--limit", "6", "--prompts", "20", "--runs", str(tmp_path / "runs")]
     monkeypatch.setattr(sys, "argv", [*words, "--out", str(tmp_path / "adaptive.json")])
 
     adaptive.main()

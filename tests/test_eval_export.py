@@ -16,7 +16,11 @@ ONE = Sample(
     question="?", answer="red\u2028, \"<b>\"\n", gold="red", score=1.0, kept=63, visual=576, words=9,
     seconds=0.1, prefill_ms=1.0, select_ms=0.5, kv_bytes=1024.0,
 )  # fmt: skip
-SAMPLES = [ONE, replace(ONE, id="test-1", budget=64, error="model: oops", answer="", seconds=None)]
+SAMPLES = [
+    ONE,
+    replace(ONE, id="test-1", budget=64, error="model: oops", answer="", seconds=None),
+    replace(ONE, id="test-2", method="fastv", kept=62.5, token_layers=125, by_layer=[100, 25]),
+]
 
 
 @pytest.fixture
@@ -42,10 +46,10 @@ def test_every_record_and_type_is_there_again(evaluation: Path, tmp_path: Path, 
     assert list(rows) == [
         {"model": "nano-llava"} | asdict(sample) | {"budget": str(sample.budget)} for sample in SAMPLES
     ]
-    kinds = {name: feature.dtype for name, feature in rows.features.items()}
-    assert {name for name, kind in kinds.items() if kind == "int64"} == {"kept", "visual", "words"}
+    kinds = {name: getattr(feature, "dtype", "list") for name, feature in rows.features.items()}
+    assert {name for name, kind in kinds.items() if kind == "int64"} == {"visual", "words", "token_layers"}
     assert {name for name, kind in kinds.items() if kind == "float64"} == {
-        "score", "kv_bytes", "surprise", "seconds", "prefill_ms", "select_ms"
+        "score", "kept", "kv_bytes", "surprise", "seconds", "prefill_ms", "select_ms"
     }  # fmt: skip
 
 
@@ -56,7 +60,7 @@ def test_other_programs_read_it_too(evaluation: Path, tmp_path: Path, name: str)
     kind = "json" if name.endswith("jsonl") else "csv"
     rows = load_dataset(kind, data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
 
-    assert [row["id"] for row in rows] == ["test-0", "test-1"]
+    assert [row["id"] for row in rows] == ["test-0", "test-1", "test-2"]
     assert rows[0]["answer"] == ONE.answer
 
 

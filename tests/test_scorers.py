@@ -8,7 +8,8 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from arr_coc.epistemic import EPISTEMIC, KernelTrace
+from arr_coc.climb import Valued
+from arr_coc.epistemic import EPISTEMIC
 from arr_coc.preference import Indifferent, WordPreference
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
@@ -187,7 +188,7 @@ def test_a_projected_efe_gains_almost_the_nats_of_the_exact_one() -> None:
     assert best.gains is not None
     for i in range(2):
         value = exact(these).of_sets
-        assert isinstance(value, KernelTrace)
+        assert isinstance(value, Valued)
         for token in cheap.keep[i].nonzero()[:, 0]:
             value.add(token.expand(2))
         assert value.values()[i, -1] > 0.95 * best.gains[i].sum()
