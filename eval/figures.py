@@ -13,7 +13,7 @@ from arr_coc.eval.environment import source_folder
 
 ALLOCATION, NANO, PREFILL = "allocation/nano-llava.json", "nano.json", "bench/prefill.json"
 MODELS = "families.json"
-CONTROLS = ("random", "stride", "pool")
+CONTROLS = ("random", "pool")
 
 
 def tables(results: Path) -> dict[str, str]:
