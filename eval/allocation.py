@@ -49,6 +49,9 @@ ABLATIONS = (
     "efe+indifferent+ln_n", "efe+modular+ln_n", "efe+trace+ln_n", "efe+nearest+ln_n", "efe+logdet+ln_n",
     "efe+facility+ln_n", "efe+merge", "efe+ln_n+compact", "efe+merge+ln_n+centroid",
 )  # fmt: skip
+KEPT = ("method", "budget", "n", "failed", "accuracy", "ci95", "above_blind", "kept_tokens", "visual_tokens",
+        "token_layers", "prefill_flops")  # fmt: skip
+"""Of a row of an evaluation, what a row of the evidence says."""
 SEEDS = (1, 2)
 """Of the control that draws, besides 0."""
 
@@ -103,12 +106,12 @@ def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> d
     settings = list(dict.fromkeys((s.method, s.budget) for s in samples))
     groups = grouped(samples, settings)
     strata = {s.id: strata_of(s) for s in samples}
-    found = rows(groups, shape, config.opened(), config.seed)
-    for row in found:
-        group = groups[row["method"], row["budget"]]
-        row["strata"] = {
-            name: sum(s.score for s in part) / len(part) for name, part in _by_stratum(group, strata).items()
-        }
+    found = [
+        {key: row[key] for key in KEPT}
+        | {"strata": {name: _mean(part) for name, part in _by_stratum(group, strata).items()}}
+        for row in rows(groups, shape, config.opened(), config.seed)
+        for group in [groups[row["method"], row["budget"]]]
+    ]
     return {
         "rows": found,
         "against_best": list(_against_best(groups, strata, config.seed)),
