@@ -1,5 +1,7 @@
 """Coverage of targets by a set of tokens: each target counts by the one that covers it best."""
 
+from copy import copy
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -12,6 +14,8 @@ class Coverage:
     more. O(targets N) memory; a step costs N for each target that the new token covers better, so that late
     steps are cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew,
     and at every step on a GPU, which is faster there than to let the host know how many there are.
+
+    A climb explores a copy: it shares `alike`, for nothing here is changed in place.
     """
 
     REFRESH = 16
@@ -28,6 +32,9 @@ class Coverage:
         self._steps = 0
         self._refresh = self.REFRESH if alike.device.type == "cpu" else 1
         self._gains = self._made_anew()
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Coverage":
+        return copy(self)
 
     def gains(self) -> Float[Tensor, "picture visual"]:
         """What each token would add, in the unit of `alike`, times its appeal."""

@@ -25,12 +25,12 @@ class Facility(Coverage):
         """`told`: what each token (rows) is told by each (columns); `nats`: that, as information."""
         super().__init__(told, weights)
         self._nats = nats
-        self._history: list[Float[Tensor, " picture"]] = []
+        self._history: tuple[Float[Tensor, " picture"], ...] = ()
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Let one more token a picture speak for those most like it."""
         super().add(picked)
-        self._history.append((self._weights * self._nats(self._best)).sum(1))
+        self._history = (*self._history, (self._weights * self._nats(self._best)).sum(1))
 
     def values(self) -> Float[Tensor, "picture steps"]:
         """Information about what the question asks for, in nats."""

@@ -140,9 +140,10 @@ def _against_best(groups: Group, strata: dict[str, tuple[str, ...]], seed: int) 
     """At every budget: ours against the best as published, and against the best with our bias or merging."""
     apart = (FULL.name, BLIND.name, "efe", *ALSO_OURS)
     others = {method for method, _ in groups if method.split("+")[0] not in apart}
-    published = {method for method in others if not method.endswith("ln_n")}
+    published = {method for method in others if "+ln_n" not in method}
     for budget in LARGE + SMALL:
-        for pool, among in (("as published", published), ("with our bias", others)):
+        lent = [("with our bias", others)] if budget in CLAIMED else []  # elsewhere it is lent to none
+        for pool, among in [("as published", published), *lent]:
             there = {m: _mean(groups[m, budget]) for m in sorted(among) if (m, budget) in groups}
             if not there or (OURS[0], budget) not in groups:
                 continue
@@ -212,7 +213,7 @@ def main() -> None:
                 tasks[task][key] = tasks[task][key] + values
         else:
             tasks[task] = {**environment(), "seed": 0, **found}
-    results = {**environment(), "model": args.model, "limit": args.limit, "split": args.split, "tasks": tasks}
+    results = {"model": args.model, "limit": args.limit, "split": args.split, "tasks": tasks}
     write_json(out / f"{args.model}.json", results)
     write_text(out / f"{args.model}.md", written(results))
     drawn(results, out / f"{args.model}.png")

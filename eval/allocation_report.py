@@ -1,13 +1,11 @@
 """The evidence as Markdown and as a picture."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from arr_coc.eval.atomic import write_bytes
 from arr_coc.eval.markdown import percent
 from arr_coc.eval.method import BLIND, FULL
-from arr_coc.eval.plots import COLORS, MARKERS
+from arr_coc.eval.plots import COLORS, MARKERS, plain, saved
 
 SHOWN = 7
 """Lines of a picture, controls included."""
@@ -100,6 +98,7 @@ def drawn(results: dict[str, Any], path: Path) -> None:
         figure.subplots(1, len(tasks), squeeze=False)[0], tasks.items(), strict=True
     ):
         pairs = found["against_best"]
+        budgets = sorted({pair["budget"] for pair in pairs})
         chosen = dict.fromkeys(
             [pair["ours"] for pair in pairs] + [pair["best"] for pair in pairs] + ["random", "pool", "seed"]
         )
@@ -115,14 +114,11 @@ def drawn(results: dict[str, Any], path: Path) -> None:
                 color=COLORS[i], marker=MARKERS[i], ms=4.5, lw=1.4, label=method,
             )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_xticks([pair["budget"] for pair in pairs], [f"{pair['budget']:.1%}" for pair in pairs])
+        axes.set_xticks(budgets, [f"{budget:.1%}" for budget in budgets])
         axes.minorticks_off()
         axes.set_xlabel("visual tokens kept")
         axes.set_ylabel("accuracy")
         axes.set_title(f"{results['model']} on {task}, {results['limit']} items", fontsize=10)
-        axes.grid(alpha=0.25, lw=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
+        plain(axes)
         axes.legend(fontsize=8, frameon=False, loc="best")
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    write_bytes(path, png.getvalue())
+    saved(figure, path)

@@ -1,4 +1,4 @@
-"""`arr-coc bench sweep`, `efficiency` and `kills`: what the evaluation itself costs, saves and survives."""
+"""`arr-coc bench ...`: what pruning saves, how fast the agent is, what an evaluation costs and survives."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,61 @@ from arr_coc.eval.atomic import write_json
 
 console = Console(markup=False)
 OutOption = Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")]
+
+
+def prefill(
+    methods: Annotated[
+        str, Option(help="Methods beside the full prefill.")
+    ] = "efe,efe+merge+ln_n,divprune,seed,random,stride",
+    budget: Annotated[int, Option(min=1, max=576, help="Visual tokens kept of 576.")] = 64,
+    repeats: Annotated[int, Option(min=1, help="Rounds; each measures every method once.")] = 5,
+    layers: Annotated[int, Option(min=1, help="Layers of the decoder, 13 M parameters each.")] = 22,
+    seed: Annotated[int, Option(help="Of the random weights, picture and words.")] = 0,
+    out: OutOption = None,
+) -> None:
+    """Prefill of a random 300 M Llama decoder with 576 visual and 40 text tokens: full, and with a budget."""
+    from arr_coc.eval.bench.prefill import measure, place
+    from arr_coc.eval.terminal import show_bench
+
+    path = place(out)
+    with console.status("building the model") as status:
+        results = measure(
+            [name.strip() for name in methods.split(",")], budget, repeats, layers, seed, status.update
+        )
+    write_json(path, results)
+    show_bench(results, console)
+    console.print(f"written: {path}", soft_wrap=True)
+
+
+def agent(
+    rounds: Annotated[
+        int, Option(min=1, help="Rounds; each measures every form of every program once.")
+    ] = 11,
+    seed: Annotated[int, Option(help="Of the random models, beliefs and observations.")] = 0,
+    compiled: Annotated[bool, Option(help="Measure torch.compile too; takes minutes.")] = True,
+    case: Annotated[
+        list[str] | None,
+        Option(help="Only cases whose name has this in it, as 'unrelated'; written only where --out says."),
+    ] = None,
+    out: OutOption = None,
+) -> None:
+    """Planning and perception of the agent core beside jitted pymdp, one thread, CPU time."""
+    from arr_coc.eval.bench.agent import chosen, measure, place
+    from arr_coc.eval.terminal import show_agent_bench
+
+    # Some cases alone do not take the place of the figures of all.
+    path = None if case and out is None else place(out)
+    modes = ("eager", "compiled") if compiled else ("eager",)
+
+    def save(found: dict[str, Any]) -> None:
+        if path is not None:
+            write_json(path, found)
+
+    with console.status("starting") as status:
+        results = measure(rounds, seed, chosen(case or ()), not case, modes, say=status.update, save=save)
+    show_agent_bench(results, console)
+    if path is not None:
+        console.print(f"written: {path}", soft_wrap=True)
 
 
 def sweep(

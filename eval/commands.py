@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.text import Text
 from typer import Argument, Exit, Option, Typer
 
-from arr_coc.eval.bench_commands import efficiency, kills, sweep
+from arr_coc.eval.bench_commands import agent, efficiency, kills, prefill, sweep
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.reading_commands import compare, export, leaderboard
 
@@ -23,6 +23,8 @@ app = Typer(
 )
 bench = Typer(no_args_is_help=True, help="Speed, measured side by side in one run.")
 app.add_typer(bench, name="bench")
+bench.command()(prefill)
+bench.command()(agent)
 bench.command()(sweep)
 bench.command()(efficiency)
 bench.command()(kills)
@@ -175,64 +177,6 @@ def calibrate(
     )  # fmt: skip
     _, path = learn(run, console)
     console.print(f"written: {path}; for --budgets auto:0.11,cascade:0.05 --need {path}", soft_wrap=True)
-
-
-@bench.command()
-def prefill(
-    methods: Annotated[
-        str, Option(help="Methods beside the full prefill.")
-    ] = "efe,efe+merge+ln_n,divprune,seed,random,stride",
-    budget: Annotated[int, Option(min=1, max=576, help="Visual tokens kept of 576.")] = 64,
-    repeats: Annotated[int, Option(min=1, help="Rounds; each measures every method once.")] = 5,
-    layers: Annotated[int, Option(min=1, help="Layers of the decoder, 13 M parameters each.")] = 22,
-    seed: Annotated[int, Option(help="Of the random weights, picture and words.")] = 0,
-    out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
-) -> None:
-    """Prefill of a random 300 M Llama decoder with 576 visual and 40 text tokens: full, and with a budget."""
-    from arr_coc.eval.bench.prefill import measure, place
-    from arr_coc.eval.terminal import show_bench
-
-    path = place(out)
-    with console.status("building the model") as status:
-        results = measure(_listed(methods) or (), budget, repeats, layers, seed, status.update)
-    from arr_coc.eval.atomic import write_json
-
-    write_json(path, results)
-    show_bench(results, console)
-    console.print(f"written: {path}", soft_wrap=True)
-
-
-@bench.command()
-def agent(
-    rounds: Annotated[
-        int, Option(min=1, help="Rounds; each measures every form of every program once.")
-    ] = 11,
-    seed: Annotated[int, Option(help="Of the random models, beliefs and observations.")] = 0,
-    compiled: Annotated[bool, Option(help="Measure torch.compile too; takes minutes.")] = True,
-    case: Annotated[
-        list[str] | None,
-        Option(help="Only cases whose name has this in it, as 'unrelated'; written only where --out says."),
-    ] = None,
-    out: Annotated[Path | None, Option(help="JSON file; a source checkout has a place for it.")] = None,
-) -> None:
-    """Planning and perception of the agent core beside jitted pymdp, one thread, CPU time."""
-    from arr_coc.eval.atomic import write_json
-    from arr_coc.eval.bench.agent import chosen, measure, place
-    from arr_coc.eval.terminal import show_agent_bench
-
-    # Some cases alone do not take the place of the figures of all.
-    path = None if case and out is None else place(out)
-    modes = ("eager", "compiled") if compiled else ("eager",)
-
-    def save(found: dict[str, Any]) -> None:
-        if path is not None:
-            write_json(path, found)
-
-    with console.status("starting") as status:
-        results = measure(rounds, seed, chosen(case or ()), not case, modes, say=status.update, save=save)
-    show_agent_bench(results, console)
-    if path is not None:
-        console.print(f"written: {path}", soft_wrap=True)
 
 
 @app.command("list")

@@ -8,19 +8,20 @@ import re
 from pathlib import Path
 from typing import Any
 
-from arr_coc.eval.allocation import CLAIMED, OURS
+from arr_coc.eval.allocation import CLAIMED, INSIDE, OURS, POOLED, RATED
 from arr_coc.eval.environment import source_folder
 
 ALLOCATION, NANO, PREFILL = "allocation/nano-llava.json", "nano.json", "bench/prefill.json"
-MODELS = "families.json"
+MODELS, ADAPTIVE = "families.json", "allocation/adaptive.json"
+FILES = (ALLOCATION, NANO, PREFILL, MODELS, ADAPTIVE)
 CONTROLS = ("random", "pool")
 
 
 def tables(results: Path) -> dict[str, str]:
     """Marker in the README -> the lines that belong there."""
-    read = {name: json.loads((results / name).read_text()) for name in (ALLOCATION, NANO, PREFILL, MODELS)}
+    read = {name: json.loads((results / name).read_text()) for name in FILES}
     return {
-        "allocation": _allocation(read[ALLOCATION]),
+        "allocation": _allocation(read[ALLOCATION], read[ADAPTIVE]),
         "nano": _nano(read[NANO]),
         "prefill": _prefill(read[PREFILL]),
         "families": _families(read[MODELS]),
@@ -37,16 +38,22 @@ def rebuilt(readme: str, results: Path) -> str:
     return readme
 
 
-def _allocation(data: dict[str, Any]) -> str:
+def _allocation(data: dict[str, Any], adaptive: dict[str, Any]) -> str:
     found = data["tasks"]["scene_vqa"]
+    published = {method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE)}
     rows = {(row["method"], row["budget"]): row for row in found["rows"]}
     full, blind = rows["full", 1.0], rows["blind", 0]
+    gains = ", ".join(
+        f"{_points(held['difference'])} [{_interval(held['ci95'])}] at {held['mean']}"
+        for held in adaptive["held"]
+    )
     lines = [
         f"Accuracy in % on {full['n']} unseen items of SceneVQA, `nano-llava`; all 576 tokens: "
         f"{_percent(full)}, none: {_percent(blind)}. `+ln_n`: a kept token weighs what it stands for; "
-        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others there, of twenty "
-        f"published methods and the controls, with its 95 % interval (`eval/results/{ALLOCATION}`; all of "
-        "them, five budgets, strata: in the `.md` beside it).",
+        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others there, of "
+        f"{len(published)} published methods and the controls, with its 95 % interval "
+        f"(`eval/results/{ALLOCATION}`; all of them, five budgets, strata: in the `.md` beside it). Points "
+        f"that `auto:` gains on the same number for every item: {gains} (`eval/results/{ADAPTIVE}`).",
         "",
         "| kept | " + " | ".join(f"{100 * budget:g} %" for budget in CLAIMED) + " |",
         "|---|" + "---|" * len(CLAIMED),

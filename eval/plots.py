@@ -50,9 +50,19 @@ def accuracy_vs_tokens(results: dict[str, Any], path: Path) -> None:
     axes.set_ylabel("accuracy")
     config = results["config"]
     axes.set_title(f"{config['model']} on {config['task']}, {full['n']} items, bars: 95 %", fontsize=10)
+    plain(axes)
+    axes.legend(fontsize=8, frameon=False, loc="best")
+    saved(figure, path)
+
+
+def plain(axes: Any) -> None:
+    """A faint grid, and no frame."""
     axes.grid(alpha=0.25, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, frameon=False, loc="best")
+
+
+def saved(figure: Any, path: Path) -> None:
+    """Write a PNG, whole or not at all."""
     png = BytesIO()
     figure.savefig(png, format="png")
     write_bytes(path, png.getvalue())

@@ -1,11 +1,9 @@
 """One climb for all settings of a method: the greedy set of k tokens begins the one of more."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from arr_coc.allocate import Allocator
 from arr_coc.budgets.count import Count
@@ -22,13 +20,13 @@ class Memory:
     """What one scorer last said of some pictures."""
 
     scorer: Scorer | None = None
-    tokens: Float[Tensor, "picture visual dim"] = field(default_factory=lambda: torch.empty(0, 0, 0))
+    pictures: Pictures | None = None
     scores: Scores | None = None
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """A scorer that does not score the same pictures twice, nor lets a selector climb them twice.
+    """A scorer that scores no pictures twice for the same questions, nor lets a selector climb twice.
 
     Settings of one scorer that are asked one after another share its scores; the climb goes at once as far as
     the largest of their budgets.
@@ -52,13 +50,10 @@ class Remembered:
     def __call__(self, pictures: Pictures) -> Scores:
         """As the scorer."""
         memory = self.memory
-        if (
-            memory.scores is None
-            or memory.scorer != self.scorer
-            or not torch.equal(memory.tokens, pictures.tokens)
-        ):
-            memory.scorer, memory.tokens, memory.scores = self.scorer, pictures.tokens, self._said(pictures)
-        scores = memory.scores
+        scores = memory.scores if memory.scorer == self.scorer and _same(memory.pictures, pictures) else None
+        if scores is None:
+            scores = self._said(pictures)
+            memory.scorer, memory.pictures, memory.scores = self.scorer, pictures, scores
         if isinstance(scores.of_sets, Walked):  # the same pictures, in a prefill of its own
             scores = replace(scores, of_sets=replace(scores.of_sets, among=pictures.valid))
         return scores
@@ -69,6 +64,14 @@ class Remembered:
             return scores
         part = Ratio(self.largest) if isinstance(self.largest, float) else Count(self.largest)
         return replace(scores, of_sets=walked(scores.of_sets, pictures.valid, part(pictures, scores).tokens))
+
+
+def _same(these: Pictures | None, those: Pictures) -> bool:
+    """Whether two prefills are of the same pictures and questions."""
+    return these is not None and all(
+        torch.equal(getattr(these, part), getattr(those, part))
+        for part in ("tokens", "query", "asked", "grid")
+    )
 
 
 def remembered(allocator: Allocator, memory: Memory, budgets: list[Budget]) -> Allocator:

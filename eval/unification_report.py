@@ -1,6 +1,5 @@
 """What became of the guide's equivalences, as a table and as a picture."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from arr_coc.eval.atomic import write_bytes
-from arr_coc.eval.plots import COLORS, MARKERS
+from arr_coc.eval.plots import COLORS, MARKERS, plain, saved
 
 STYLE = {"holds": "green", "holds only if": "yellow", "false": "red", "not shown": "bold red"}
 
@@ -49,9 +47,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     draw_regret(first, results["regret"])
     for axes, (name, found) in zip(others, worlds.items(), strict=True):
         draw_incomes(axes, name, found)
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    write_bytes(path, png.getvalue())
+    saved(figure, path)
 
 
 def draw_regret(axes: Any, found: dict[str, Any]) -> None:
@@ -94,8 +90,7 @@ def _line(axes: Any, x: list[Any], curve: dict[str, Any], color: str, marker: st
 
 
 def _finish(axes: Any) -> None:
-    axes.grid(alpha=0.25, lw=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    plain(axes)
     axes.legend(fontsize=8, frameon=False, loc="best")
 
 

@@ -11,7 +11,7 @@ from arr_coc.eval import allocation
 from arr_coc.eval.allocation import OURS, evidence, settings, strata_of
 from arr_coc.eval.config import RunConfig
 from arr_coc.eval.flops import DecoderShape
-from arr_coc.eval.nano.dataset import SPLITS, crowd, item
+from arr_coc.eval.nano.dataset import crowd, item
 from arr_coc.eval.samples import Sample
 from arr_coc.scorers import SCORERS
 from tests.test_eval_samples import ONE
@@ -51,15 +51,21 @@ def test_ours_is_compared_with_the_best_of_the_others_as_published_and_with_what
 
 
 def test_a_crowd_is_counted_in_the_very_picture_that_is_asked_about() -> None:
-    for index in range(6):
-        n = crowd("test", index)
-        strata = strata_of(replace(ONE, id=f"test-{index:06d}", task="scene_sizes", kind="count"))
+    whole = [i for i in range(5, 2000, 8) if "how many objects are" in item("validation", i).question][:8]
+    assert len(whole) == 8
 
-        assert strata == ("count", "empty" if n <= 3 else "crowded" if n >= 9 else "middling")
-        asked = item("test", index)
-        if asked.kind == "count" and "how many objects are" in asked.question:
-            assert n == int(asked.answer)
-    assert set(SPLITS) == {"train", "validation", "test"}
+    for index in whole:
+        assert crowd("validation", index) == int(item("validation", index).answer)
+
+
+@pytest.mark.parametrize(("n", "where"), [(1, "empty"), (3, "empty"), (4, "middling"), (9, "crowded")])
+def test_a_stratum_is_a_kind_and_how_crowded_a_scene_is(
+    n: int, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(allocation, "crowd", lambda split, index: n)
+
+    assert strata_of(replace(ONE, id="test-000007", task="scene_sizes", kind="count")) == ("count", where)
+    assert strata_of(replace(ONE, id="test-000007", task="scene_reading", kind="3 letters")) == ("3 letters",)
 
 
 def test_every_published_method_and_every_control_is_in_the_table() -> None:

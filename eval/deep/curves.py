@@ -1,11 +1,9 @@
 """Draw how return grows with the steps lived: one line a seed, one colour an agent."""
 
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from arr_coc.eval.atomic import write_bytes
-from arr_coc.eval.plots import COLORS
+from arr_coc.eval.plots import COLORS, plain, saved
 
 WINDOW = 5
 """Episodes that are averaged, or nobody would see the lines."""
@@ -38,8 +36,5 @@ def learning_curves(jobs: list[dict[str, Any]], path: Path, solved: float) -> No
     right.set_xlabel("episode")
     right.set_ylabel("free energy F of a step, nats")
     for axes in (left, right):
-        axes.grid(alpha=0.25, lw=0.6)
-        axes.spines[["top", "right"]].set_visible(False)
-    png = BytesIO()
-    figure.savefig(png, format="png")
-    write_bytes(path, png.getvalue())
+        plain(axes)
+    saved(figure, path)
