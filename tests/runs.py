@@ -148,3 +148,8 @@ def sliding(how: str) -> Tiny:
     model = randomised(transformers.LlavaForConditionalGeneration, config)
     model.set_attn_implementation(how)
     return replace(plain, model=model)
+
+
+def worst(run: Any, oracle: list[Tensor]) -> float:
+    """Largest difference of the logits of any step of `generate`."""
+    return max(apart(a, b) for a, b in zip(run.logits, oracle, strict=True))

@@ -3,9 +3,7 @@
 import json
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -18,7 +16,6 @@ from torch import Tensor
 from arr_coc.adapters.tiny import Row, Tiny, decoder
 from arr_coc.attach import attached
 from arr_coc.cache import CACHE
-from arr_coc.encode import encoded
 from arr_coc.family import FAMILIES
 from tests.runs import (
     ROWS,
@@ -33,6 +30,7 @@ from tests.runs import (
     positions,
     sliding,
     tiny_model,
+    worst,
 )
 from tests.stubs import Some
 
@@ -57,22 +55,6 @@ def recomputed(tiny: Tiny, inputs: Inputs, words: Tensor) -> list[Tensor]:
     """The logits of every step from the whole prompt and what was written before it, without a cache."""
     steps = range(words.shape[1])
     return [tiny.model(**longer(tiny, inputs, words[:, :n]), use_cache=False).logits[:, -1] for n in steps]
-
-
-def worst(run: Any, oracle: list[Tensor]) -> float:
-    return max(apart(a, b) for a, b in zip(run.logits, oracle, strict=True))
-
-
-@contextmanager
-def looks(tiny: Tiny) -> Iterator[Counter[str]]:
-    """How often the vision tower runs."""
-    count: Counter[str] = Counter()
-    name, tower = next((n, m) for n, m in tiny.model.model.named_children() if "vis" in n)
-    hook = tower.register_forward_hook(lambda *_: count.update([name]))
-    try:
-        yield count
-    finally:
-        hook.remove()
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 2}], ids=["sample", "beam sample"])
@@ -256,61 +238,3 @@ def test_the_compiled_decode_step_is_one_graph_without_a_break(family: str) -> N
         assert found["graphs"] == found["graphs_unattached"], stub
         assert found["breaks"] == [], stub
         assert found["worst"] < CLOSE, stub
-
-
-@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"use_cache": False}], ids=str)
-def test_a_second_question_selects_anew_without_a_second_look(tiny: Tiny, options: dict[str, Any]) -> None:
-    first = tiny.inputs(ROWS)
-    # The same pictures, asked about with other words, one more of them.
-    other = longer(
-        tiny, first, torch.randint(30, 310, (len(ROWS), 1), generator=torch.Generator().manual_seed(3))
-    )
-    with attached(tiny.model, Some()) as trace:
-        plain = [generated(tiny, inputs, **options) for inputs in (first, other)]
-        with looks(tiny) as count:
-            seen = encoded(tiny.model, first)
-            twice = [generated(tiny, seen.question(inputs), **options) for inputs in (first, other, first)]
-
-    assert count.total() == 1
-    for run, oracle in zip(twice, [*plain, plain[0]], strict=True):
-        assert torch.equal(run.sequences, oracle.sequences)
-        assert worst(run, list(oracle.logits)) == 0
-    half = len(trace) // 5
-    assert not torch.equal(trace[0].budget, trace[half].budget), "the other question kept as much"
-
-
-def test_an_encoded_picture_is_taken_by_forward_as_the_pixels_are(tiny: Tiny) -> None:
-    inputs = tiny.inputs(ROWS)
-
-    with attached(tiny.model, Some()):
-        plain = tiny.model(**inputs).logits
-        seen = encoded(tiny.model, inputs)
-        with looks(tiny) as count:
-            again = [tiny.model(**seen.question(inputs)).logits for _ in range(2)]
-
-    assert count.total() == 0
-    assert torch.equal(again[0], plain)
-    assert torch.equal(again[1], plain)
-
-
-def test_a_film_is_encoded_like_a_picture() -> None:
-    tiny = tiny_model("qwen2_5_vl", "sdpa")
-    inputs = tiny.inputs([Row(5, (4, "video", 6)), Row(6, (2, "image", 3, "video", 5))])
-
-    with attached(tiny.model, Some()):
-        plain = generated(tiny, inputs)
-        again = generated(tiny, encoded(tiny.model, inputs).question(inputs))
-
-    assert worst(again, list(plain.logits)) == 0
-
-
-def test_encoding_nothing_is_an_error_that_says_what_was_expected(tiny: Tiny) -> None:
-    with pytest.raises(ValueError, match=r"no picture to encode: expected pixel_values.*got input_ids, att"):
-        encoded(tiny.model, tiny.inputs([Row(3, (7,))]))
-
-
-def test_a_model_that_takes_no_encoded_pictures_says_so(llava: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llava.model, "forward", lambda input_ids, pixel_values: None)
-
-    with pytest.raises(ValueError, match=r"takes no encoded pictures.*pixels with every question"):
-        encoded(llava.model, llava.inputs(ROWS))

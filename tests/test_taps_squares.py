@@ -15,7 +15,7 @@ from arr_coc.attach import attached
 from arr_coc.family import FAMILIES
 from arr_coc.scorers import SCORERS
 from tests.runs import ROWS, Inputs, apart, generated, tiny_model, visual_of
-from tests.test_taps import CLOSE, Looking
+from tests.towers import CLOSE, Looking
 
 FAMILIES_OF_SQUARES = ["paligemma", "gemma3", "idefics3", "smolvlm", "aya_vision", "cohere2_vision"]
 
