@@ -11,6 +11,7 @@ from arr_coc.scorers.hiprune import HiPrune
 from arr_coc.scorers.holov import HoloV, shared_out
 from arr_coc.scorers.tome import ToMe
 from arr_coc.scorers.visionzip import VisionZip
+from arr_coc.scorers.vispruner import AT_ONCE, without_duplicates
 from arr_coc.select import SELECTORS
 from arr_coc.types import Pictures, Selection
 from tests.pictures import picture_of
@@ -128,6 +129,23 @@ def test_vispruner_ends_with_what_is_wanted_even_if_one_side_is_gone_in_a_round(
     these = picture_of([[1.0, 0.0]] * 6, attention=[0.9, 0, 0, 0, 0, 0.0], features=[[1.0, 0.0]] * 6)
 
     assert kept(chosen(SCORERS["vispruner"](), these, 2)) == [0, 4]
+
+
+def test_vispruner_removes_what_a_plain_loop_removes() -> None:
+    alike = torch.randn(3, 40, 40, generator=torch.Generator().manual_seed(0))
+    among = torch.rand(3, 40, generator=torch.Generator().manual_seed(1)) < 0.8
+    wanted = torch.tensor([3, 17, 25])
+
+    left = without_duplicates(alike, among, wanted)
+
+    for picture, there, n, found in zip(alike, among, wanted.tolist(), left, strict=True):
+        tokens = there.nonzero()[:, 0].tolist()
+        while len(tokens) > n:
+            one, other = tokens[::2], tokens[1::2]
+            one.sort(key=lambda t: -float(picture[t, other].max()))
+            gone = one[: min(AT_ONCE, len(tokens) - n)]
+            tokens = [t for t in tokens if t not in gone]
+        assert found.nonzero()[:, 0].tolist() == tokens
 
 
 def test_tome_merges_pairs_and_weighs_them_by_their_sizes() -> None:

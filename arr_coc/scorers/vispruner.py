@@ -1,5 +1,6 @@
 """Keep what the vision tower looks at, and of the rest what is left when duplicates are gone (VisPruner)."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -66,14 +67,38 @@ def without_duplicates(
     wanted: Int[Tensor, " picture"],
 ) -> Bool[Tensor, "picture visual"]:
     """What remains when the most alike have gone, until there are as many as wanted."""
-    # The one host sync: how often the loop goes round.
+    # The one host sync: how many there are before each round.
     left = (among.sum(1) - wanted).tolist()
-    for _ in range(_rounds(among.sum(1).tolist(), left)):
+    for counts in _rounds(among.sum(1).tolist(), left):
         one, other = dealt(among)
-        closest = alike.masked_fill(~other[:, None, :], -torch.inf).amax(2)
         gone = (among.sum(1) - wanted).clamp(max=AT_ONCE)
-        among = among & ~best(closest, one, gone)
+        among = among & ~best(_closest(alike, one, other, max(counts)), one, gone)
     return among
+
+
+def _closest(
+    alike: Float[Tensor, "picture visual visual"],
+    one: Bool[Tensor, "picture visual"],
+    other: Bool[Tensor, "picture visual"],
+    most: int,
+) -> Float[Tensor, "picture visual"]:
+    """How like its best of the other side each of one side is; 0 elsewhere. `most`: of both sides together.
+
+    Only what is left is looked at, which is ever less.
+    """
+    half = (most + 1) // 2
+    (rows, _), (columns, there) = (_in_front(side, half) for side in (one, other))
+    picture = torch.arange(len(alike), device=alike.device)[:, None, None]
+    among = alike[picture, rows[:, :, None], columns[:, None]].masked_fill(~there[:, None], -torch.inf)
+    return torch.zeros_like(alike[:, 0]).scatter(1, rows, among.amax(2))
+
+
+def _in_front(
+    side: Bool[Tensor, "picture visual"], most: int
+) -> tuple[Int[Tensor, "picture some"], Bool[Tensor, "picture some"]]:
+    """Places of the tokens of a side, then of others; and which are of it."""
+    places = side.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
+    return places, side.gather(1, places)
 
 
 def dealt(
@@ -84,12 +109,13 @@ def dealt(
     return first, torch.where(among.sum(1, keepdim=True) > 1, among & ~first, among)
 
 
-def _rounds(counts: list[int], left: list[int]) -> int:
-    """So many until the last picture has what is wanted; no round takes more than its first side has."""
-    rounds = 0
+def _rounds(counts: list[int], left: list[int]) -> Iterator[list[int]]:
+    """How many there are before each round, until the last picture has what is wanted.
+
+    No round takes more than its first side has.
+    """
     while any(left):
+        yield counts
         taken = [min(AT_ONCE, (n + 1) // 2, surplus) for n, surplus in zip(counts, left, strict=True)]
         counts = [n - t for n, t in zip(counts, taken, strict=True)]
         left = [surplus - t for surplus, t in zip(left, taken, strict=True)]
-        rounds += 1
-    return rounds
