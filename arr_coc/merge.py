@@ -9,13 +9,16 @@ from arr_coc.assignment import Assignment, listed
 from arr_coc.preference import centred
 from arr_coc.types import Pictures
 
+NATS = 2.0
+"""Logit that a question is taken to give a token it looks at. 0: whoever is spoken for counts in full."""
+
 
 def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float = -1.0) -> Assignment:
     """Let every dropped token join the kept one of largest cosine, if at least `gate`; ties to the first.
 
     Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory. A token that
-    points as its speaker does, but is only r times as loud, counts for e^(r - 1): what it would get of the
-    attention that gives the speaker a logit of one nat. Copies count in full, so that ln n stays exact.
+    points as its speaker does, but is only r times as loud, counts for e^(NATS (r - 1)): what it would get of
+    the attention that gives the speaker a logit of NATS. Copies count in full, so that ln n stays exact.
     """
     kept, real = listed(keep)
     tokens = centred(pictures.tokens, pictures.valid)
@@ -32,5 +35,5 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     loud = torch.linalg.vector_norm(tokens, dim=2)
     # Its part along the speaker, over the speaker's own length.
     ratio = closest[..., 0] * loud / loud.gather(1, kept.gather(1, speaks[..., 0])).clamp(min=1e-12)
-    part = torch.where(keep, 1.0, (ratio.clamp(max=1.0) - 1).exp())
+    part = torch.where(keep, 1.0, (NATS * (ratio.clamp(max=1.0) - 1)).exp())
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken), part)

@@ -7,6 +7,7 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.allocate import Allocator
+from arr_coc.merge import NATS
 from arr_coc.preference import centred
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
@@ -137,7 +138,8 @@ def test_merging_replaces_kept_tokens_by_the_mean_of_their_cluster_and_nothing_e
         cluster = alike.argmax(1)
         away = tokens - tokens.mean(0)
         speaker = away[mine][cluster]
-        part = (((away * speaker).sum(1) / speaker.square().sum(1)).clamp(max=1) - 1).exp()
+        ratio = (away * speaker).sum(1) / speaker.square().sum(1)
+        part = (NATS * (ratio.clamp(max=1) - 1)).exp()
         part[mine] = 1
         here = torch.stack([(cluster == c) * part for c in range(4)])
         mean = here @ tokens / here.sum(1, keepdim=True)
@@ -179,7 +181,7 @@ def test_merging_weighs_by_preference_where_the_scorer_has_one() -> None:
     assert scores.pragmatic is not None
     away = centred(prefill.pictures().tokens, prefill.pictures().valid)[0]
     speaker = away[weighted.keep[0][prefill.visual[0]]][0]
-    part = ((away @ speaker / speaker.square().sum()).clamp(max=1) - 1).exp()
+    part = (NATS * ((away @ speaker / speaker.square().sum()).clamp(max=1) - 1)).exp()
     weights = scores.pragmatic[0].exp() * part
     mean = (weights[:, None] * prefill.embeds[0][prefill.visual[0]]).sum(0) / weights.sum()
     assert_close(weighted.embeds[0][weighted.keep[0] & prefill.visual[0]][0], mean)
