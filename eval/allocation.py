@@ -1,9 +1,9 @@
 """The evidence: `python -m arr_coc.eval.allocation --model nano-llava` writes eval/results/allocation/MODEL.*
 
 Every selector with and without the log-precision ln n, and with merging; five budgets; unseen items of
-every task the model was made for; each stratum by itself. What is compared with ours is the *best* of the
-others, at each budget, chosen on the very items that are reported: the choice favours them. Goes on where it
-was stopped.
+every task the model was made for, by task and all together; each stratum by itself. What is compared with
+ours is the *best* of the others, at each budget, chosen on the very items that are reported: the choice
+favours them. Goes on where it was stopped.
 """
 
 import argparse
@@ -52,6 +52,10 @@ ABLATIONS = (
 KEPT = ("method", "budget", "n", "failed", "accuracy", "ci95", "above_blind", "kept_tokens", "visual_tokens",
         "token_layers", "prefill_flops")  # fmt: skip
 """Of a row of an evaluation, what a row of the evidence says."""
+TOGETHER = "all tasks"
+"""Name of what is said of all items of a model."""
+Part = tuple[str, bool]
+"""A task, and whether of its large budgets."""
 SEEDS = (1, 2)
 """Of the control that draws, besides 0."""
 
@@ -119,11 +123,17 @@ def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> d
     }
 
 
+def _of_its_task(sample: Sample) -> Sample:
+    """Named so that it can stand beside items of other tasks."""
+    task = sample.task
+    return replace(sample, id=f"{task}/{sample.id}", picture=f"{task}/{sample.picture}")
+
+
 def strata_of(sample: Sample) -> tuple[str, ...]:
     """Kind of question; and of a scene, whether it is nearly empty or crowded."""
     if sample.task == "scene_reading":
         return (sample.kind,)
-    split, number = sample.id.split("-")[:2]
+    split, number = sample.id.split("/")[-1].split("-")[:2]
     n = crowd(split, int(number))
     return (sample.kind, "empty" if n <= 3 else "crowded" if n >= 9 else "middling")
 
@@ -191,8 +201,8 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out or (source_folder() or Path()) / "allocation"
     console = Console()
-    samples: dict[tuple[str, bool], dict[tuple[str, Any, str], Sample]] = {}
-    made: dict[tuple[str, bool], RunConfig] = {}
+    samples: dict[Part, dict[tuple[Any, ...], Sample]] = {}
+    made: dict[Part, RunConfig] = {}
     for name, config in configs(args.model, args.limit, args.split, args.runs, tuple(args.only)):
         console.print(name)
         if evaluate_with_progress(config, False, console) is None:
@@ -203,6 +213,10 @@ def main() -> None:
             if config.seed and sample.method not in (FULL.name, BLIND.name):
                 sample = replace(sample, method=f"{sample.method} seed {config.seed}")
             samples.setdefault(part, {}).setdefault((sample.method, sample.budget, sample.id), sample)
+    for (task, large), config in list(made.items()) if len(TASKS[args.model]) > 1 else ():
+        made[TOGETHER, large] = config
+        of_all = samples.setdefault((TOGETHER, large), {})
+        of_all |= {(*key, task): _of_its_task(sample) for key, sample in samples[task, large].items()}
     shape = DecoderShape.of(load(args.model, "cpu", "float32").model.config)
     tasks: dict[str, dict[str, Any]] = {}
     for (task, large), config in made.items():

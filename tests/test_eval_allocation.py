@@ -65,6 +65,8 @@ def test_a_stratum_is_a_kind_and_how_crowded_a_scene_is(
     monkeypatch.setattr(allocation, "crowd", lambda split, index: n)
 
     assert strata_of(replace(ONE, id="test-000007", task="scene_sizes", kind="count")) == ("count", where)
+    named = replace(ONE, id="scene_sizes/test-000007", task="scene_sizes", kind="count")
+    assert strata_of(named) == ("count", where)
     assert strata_of(replace(ONE, id="test-000007", task="scene_reading", kind="3 letters")) == ("3 letters",)
 
 
@@ -83,6 +85,7 @@ def test_one_command_writes_figures_table_and_picture(
         "large": ((*OURS, "divprune"), (0.33,)),
     }
     monkeypatch.setattr(allocation, "settings", lambda: few)
+    monkeypatch.setitem(allocation.TASKS, "nano-llava", ("scene_vqa", "scene_sizes"))
     words = ["allocation", "--limit", "10", "--split", "validation"]
     monkeypatch.setattr(sys, "argv", [*words, "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)])
 
@@ -95,6 +98,12 @@ def test_one_command_writes_figures_table_and_picture(
     ]  # fmt: skip
     assert [row["n"] for row in rows] == [10] * 7 + [2] * 4
     assert all(row["strata"] for row in rows)
+    together = found["tasks"]["all tasks"]["rows"]
+    assert [row["n"] for row in together] == [20] * 7 + [4] * 4
+    alone = [row["accuracy"] for row in found["tasks"]["scene_sizes"]["rows"]]
+    assert [row["accuracy"] for row in together] == pytest.approx(
+        [(one["accuracy"] + other) / 2 for one, other in zip(rows, alone, strict=True)]
+    )
     table = (tmp_path / "nano-llava.md").read_text()
     assert "| `random seed 1` |" in table
     assert "`efe+merge+ln_n`" in table
