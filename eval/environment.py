@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("arr-coc", "torch", "transformers", "numpy", "pillow")
+PACKAGES = ("arr-coc", "torch", "transformers", "numpy", "pillow", "open_clip_torch")
 
 
 def environment() -> dict[str, Any]:
