@@ -1,4 +1,7 @@
-"""A tiny random CLIP of open_clip's real classes, and a folder with it that open_clip can read."""
+"""A tiny random CLIP of open_clip's real classes, and a folder with it that open_clip can read.
+
+The tests that use it have a step of their own in `.ci/run`.
+"""
 
 import json
 from pathlib import Path
