@@ -1,7 +1,7 @@
 """Which tokens the question would like to see: a categorical distribution over the tokens of a picture."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,7 +16,7 @@ SIMILARITIES = ("cosine", "dot")
 
 @runtime_checkable
 class Preference(Protocol):
-    """The log-preference of every visual token."""
+    """The log-preference of every visual token. One that reads more than them has `needs`, as a scorer."""
 
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """ln(N pi) in nats: 0 for a token wanted no more than chance; 0 at padding."""
@@ -62,22 +62,42 @@ class WordPreference:
     """Take the mean word of the row off every word. A question of one word then says nothing."""
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.eps <= 1.0:
-            raise ValueError(f"eps must lie in [0, 1], got {self.eps}")
+        _check_habit(self.eps)
         if self.similarity not in SIMILARITIES:
             raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {self.similarity!r}")
 
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """ln(N pi) of every token; 0 at padding and where a row has no words."""
-        valid, n = pictures.valid, pictures.count[:, None]
+        valid = pictures.valid
         tokens = centred(pictures.tokens, valid)
         words = centred(pictures.query, pictures.asked) if self.centre_words else pictures.query
         if self.similarity == "cosine":
             tokens, words = functional.normalize(tokens, dim=2), functional.normalize(words, dim=2)
         alike = tokens @ words.transpose(1, 2)  # (picture, visual, text)
         best = _best(alike.masked_fill(~pictures.asked[:, None, :], -torch.inf), pictures.asked)
-        log_pi = (self.gamma * standardised(best, valid)).masked_fill(~valid, -torch.inf).log_softmax(dim=1)
-        return ((1 - self.eps) * n * log_pi.exp() + self.eps).log().masked_fill(~valid, 0.0)
+        return _wanted(best, valid, self.gamma, self.eps)
+
+
+@PREFERENCES.register("clip")
+@dataclass(frozen=True)
+class ClipPreference:
+    """Wanted is what a CLIP beside the model finds of the question: N pi of `words`, in nats, of another z.
+
+    z is `Taps.clip`, standardised over the picture, which has to be handed over: see `arr_coc.rated`.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("clip",)
+    gamma: float = 1.0
+    """Precision of the source; 0 ignores it, below 0 what resembles the question is wanted less."""
+    eps: float = 0.1
+    """Habit of looking everywhere: share of the preference that is uniform."""
+
+    def __post_init__(self) -> None:
+        _check_habit(self.eps)
+
+    def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
+        """ln(N pi) of every token; 0 at padding."""
+        return _wanted(pictures.tap("clip"), pictures.valid, self.gamma, self.eps)
 
 
 def centred(
@@ -96,6 +116,20 @@ def standardised(
     shifted = centred(scores[..., None], real)[..., 0]
     spread = (shifted.square().sum(1, keepdim=True) / real.sum(1, keepdim=True).clamp(min=1)).sqrt()
     return shifted / spread.clamp(min=1e-6)
+
+
+def _wanted(
+    scores: Float[Tensor, "picture visual"], valid: Bool[Tensor, "picture visual"], gamma: float, eps: float
+) -> Float[Tensor, "picture visual"]:
+    """ln of N pi = (1 - eps) N softmax(gamma z) + eps, z the scores, standardised; 0 at padding."""
+    log_pi = (gamma * standardised(scores, valid)).masked_fill(~valid, -torch.inf).log_softmax(dim=1)
+    n = valid.sum(1, keepdim=True)
+    return ((1 - eps) * n * log_pi.exp() + eps).log().masked_fill(~valid, 0.0)
+
+
+def _check_habit(eps: float) -> None:
+    if not 0.0 <= eps <= 1.0:
+        raise ValueError(f"eps must lie in [0, 1], got {eps}")
 
 
 def _best(

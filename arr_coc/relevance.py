@@ -15,7 +15,7 @@ from arr_coc.types import Pictures
 
 @runtime_checkable
 class Relevance(Protocol):
-    """Rates visual tokens. `needs` is what it reads of the vision tower, as a scorer's."""
+    """Rates visual tokens. `needs` is what it reads beside them, as a scorer's."""
 
     needs: ClassVar[tuple[str, ...]]
 
@@ -85,3 +85,18 @@ class Received:
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """Sums to 1 over a picture, or a little less."""
         return pictures.tap("received")
+
+
+@RELEVANCE.register("clip")
+@dataclass(frozen=True)
+class Clip:
+    """What a CLIP beside the model finds of the question at a token: see `Taps.clip`, `arr_coc.rated`.
+
+    What CDPruner's released code reads is the negative of it: give ratings of the other sign.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ("clip",)
+
+    def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
+        """In [-1, 1], if it was a cosine; 0 at padding."""
+        return pictures.tap("clip")

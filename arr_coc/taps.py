@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from arr_coc.family import Family, Tower
 from arr_coc.received import over_spans, rotated
-from arr_coc.tower import Taps
+from arr_coc.tower import GIVEN, Taps
 
 TAPS = ("attention", "keys", "features", "received", "middle")
-"""What a scorer may name in its `needs`."""
+"""What a scorer may name in its `needs`, beside `GIVEN`."""
 Record = dict[str, Tensor]
 
 
@@ -153,6 +153,12 @@ def tapping(base: nn.Module, family: Family, config: Any, needs: tuple[str, ...]
     """
     if not needs:
         return None
+    if given := [name for name in needs if name in GIVEN]:
+        raise ValueError(
+            f"the scorer needs {given[0]!r}, which no vision tower says: have the pictures rated, for "
+            "example by arr_coc.clip.load_clip(...).rates(pictures, questions), and attach "
+            "arr_coc.rated.Rated(allocator, ratings)"
+        )
     if unknown := [name for name in needs if name not in TAPS]:
         raise ValueError(f"there is no tap called {unknown[0]!r} on a vision tower. Known: {', '.join(TAPS)}")
     tower = family.taps(config) if family.taps is not None else None

@@ -1,14 +1,17 @@
-"""What a vision tower said of the visual tokens, beside the features that became them."""
+"""What a vision tower, or a model beside it, said of the visual tokens, besides what became of them."""
 
 from dataclasses import dataclass
 
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+GIVEN = ("clip",)
+"""What a scorer may name in its `needs` that no vision tower says: it is handed over, see `arr_coc.rated`."""
+
 
 @dataclass(frozen=True)
 class Taps:
-    """What the vision tower said of each visual token, in float32, 0 elsewhere; None if no scorer asked."""
+    """What was said of each visual token, in float32, 0 elsewhere; None if no scorer asked."""
 
     attention: Float[Tensor, "rows tokens"] | None = None
     """Mean over heads of the attention that the class token pays, or that all patches of a picture pay on
@@ -21,6 +24,8 @@ class Taps:
     """What all patches of a picture pay on average in that layer, also where there is a class token."""
     middle: Float[Tensor, "rows tokens"] | None = None
     """Attention that all patches together pay in a layer in the middle of the tower; 1 is an even share."""
+    clip: Float[Tensor, "rows tokens"] | None = None
+    """Cosine of what is seen there with the question, by a CLIP beside the model: see `arr_coc.clip`."""
 
     def by_picture(
         self,

@@ -215,7 +215,7 @@ class Scorer(Protocol):
     """The selector this scorer is meant for: `top_k`, `greedy`, `own`, `stride`, ...
 
     One that reads the vision tower also has `needs: ClassVar[tuple[str, ...]]`, some of `attention`, `keys`,
-    `features`, `received`, `middle`, and finds them by `Pictures.tap`."""
+    `features`, `received`, `middle`, and finds them by `Pictures.tap`; so with `clip`, see `Taps`."""
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Score every token of every picture. A picture must not see its neighbours in the batch."""

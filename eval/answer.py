@@ -16,6 +16,8 @@ from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import Prompt
 from arr_coc.eval.surprise import Surprise
 from arr_coc.eval.timing import timed_prefill
+from arr_coc.rated import Rated
+from arr_coc.tower import GIVEN
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,11 @@ class Answers:
     by_layer: list[list[int]]
     """For each row: visual tokens that each layer of the language model saw, of all looks together."""
     seconds: float
-    """Wall clock of generate() for the whole batch."""
+    """Wall clock of generate() for the whole batch, and of rating its pictures."""
     prefill_ms: float
     """Of the language model for the whole batch, selection included."""
     select_ms: float
-    """The part of it spent deciding."""
+    """The part of it spent deciding, what a CLIP beside the model took included."""
     kv_bytes: int
     """Keys and values after the prefill, of the whole batch."""
     allocation: Allocation | None
@@ -48,8 +50,11 @@ def answer(
 ) -> Answers:
     """Greedy answers. Without an allocator the model is untouched. `watch`: and how surprising they are."""
     model = loaded.model
-    hooked: AbstractContextManager[list[Allocation]]
-    hooked = nullcontext([]) if allocator is None else attached(model, allocator)
+    ratings = prompt.ratings if allocator is not None and set(allocator.needs) & set(GIVEN) else None
+    hooked: AbstractContextManager[list[Allocation]] = nullcontext([])
+    if allocator is not None:
+        hooked = attached(model, allocator if ratings is None else Rated(allocator, ratings.maps))
+    rated_ms = 0.0 if ratings is None else ratings.ms
     watcher = Surprise() if watch else None
     watching = {} if watcher is None else {"logits_processor": [watcher]}
     with hooked as trace, timed_prefill(model) as prefill, torch.no_grad():
@@ -72,9 +77,9 @@ def answer(
         keep=seen,
         words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
         by_layer=by_layer.tolist(),
-        seconds=seconds,
-        prefill_ms=prefill.ms,
-        select_ms=sum((decision.select_ms or 0.0 for decision in decisions), 0.0),
+        seconds=seconds + rated_ms / 1000,
+        prefill_ms=prefill.ms + rated_ms,
+        select_ms=sum((decision.select_ms or 0.0 for decision in decisions), rated_ms),
         kv_bytes=prefill.kv_bytes,
         allocation=allocation,
         surprise=None if watcher is None else watcher.of(new, model.generation_config.eos_token_id),

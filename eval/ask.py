@@ -10,7 +10,7 @@ from arr_coc.eval.looking import answered
 from arr_coc.eval.method import FULL, Budget, Method
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.pictures import Panel, as_seen, kept_picture
-from arr_coc.eval.prompt import encoded, prompt
+from arr_coc.eval.prompt import encoded, prompt, rated
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def ask(
 ) -> list[Told]:
     """Answers with all tokens and with each setting; writes the picture of what each of them kept."""
     needs = {tap for method, budget in settings for tap in method.needs(budget, seed)}
-    inputs = encoded(loaded, prompt(loaded, [[image]], [question]), needs)
+    inputs = rated(loaded, prompt(loaded, [[image]], [question]), [[image]], [question], needs)
+    inputs = encoded(loaded, inputs, needs)
     told = []
     for method, budget in [(FULL, 1.0), *settings]:
         said = answered(loaded, (method, budget), inputs, [[image]], [question], seed, max_new_tokens)

@@ -14,7 +14,7 @@ from arr_coc.eval.config import RunConfig
 from arr_coc.eval.looking import answered
 from arr_coc.eval.method import AUTO, BLIND, FULL, target_of
 from arr_coc.eval.models import Loaded
-from arr_coc.eval.prompt import Prompt, encoded, prompt
+from arr_coc.eval.prompt import Prompt, encoded, prompt, rated
 from arr_coc.eval.remembered import Memory, remembered
 from arr_coc.eval.samples import Key, Sample
 from arr_coc.eval.smaller import Setting
@@ -111,7 +111,7 @@ class Asker:
             if names not in prepared:
                 inputs = prompt(self.loaded, [i.pictures for i in items], [i.question for i in items])
                 at_fault = "model"
-                prepared[names] = self._encoded(inputs)
+                prepared[names] = self._encoded(inputs, items)
             at_fault = "model"
             answers = answered(
                 self.loaded,
@@ -148,12 +148,12 @@ class Asker:
         budgets = [budget for method, budget in self.settings if method not in (FULL, BLIND)]
         return remembered(allocator, self._memory, budgets)
 
-    def _encoded(self, inputs: Prompt) -> Prompt:
-        """With what any of the settings needs of the vision tower, so that it runs once."""
-        if not self.config.share_vision:
-            return inputs
+    def _encoded(self, inputs: Prompt, items: list[Item]) -> Prompt:
+        """With what any of the settings needs of the vision tower and of a CLIP, so that each runs once."""
         taps = {tap for method, budget in self.settings for tap in method.needs(budget, self.config.seed)}
-        return encoded(self.loaded, inputs, taps)
+        questions = [item.question for item in items]
+        inputs = rated(self.loaded, inputs, [item.pictures for item in items], questions, taps)
+        return encoded(self.loaded, inputs, taps) if self.config.share_vision else inputs
 
     def _failure(self, setting: Setting, item: Item, at_fault: str, error: Exception) -> Sample:
         said = f"{at_fault}: {_said(error)}"

@@ -6,8 +6,8 @@ from typing import NoReturn
 
 from arr_coc.eval.extras import missing
 
-EXTRAS = ("typer", "rich", "matplotlib", "scipy", "jinja2", "accelerate", "datasets")
-"""What `arr-coc[eval]` installs; everything else that is missing is a broken installation."""
+EXTRAS = ("typer", "rich", "matplotlib", "scipy", "jinja2", "accelerate", "datasets", "open_clip")
+"""What extras of `arr-coc` install; everything else that is missing is a broken installation."""
 
 
 def main() -> None:

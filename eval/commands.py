@@ -71,6 +71,7 @@ def ask(
     method: Annotated[str, Option(help="A scorer with switches: efe, divprune+ln_n, efe+merge.")] = "efe",
     out: Annotated[Path, Option(help="Where the picture of the kept tokens goes.")] = Path("kept.png"),
     max_new_tokens: Annotated[int, Option(min=1, help="Longest answer.")] = 64,
+    clip: Annotated[str, Option(help="For methods with +clip: NAME:WEIGHTS of open_clip.")] = DEFAULT.clip,
     device: DeviceOption = DEFAULT.device,
     dtype: DtypeOption = DEFAULT.dtype,
 ) -> None:
@@ -78,6 +79,7 @@ def ask(
     from arr_coc.eval.ask import ask as answer_twice
     from arr_coc.eval.method import Method, parse_budget
     from arr_coc.eval.models import load
+    from arr_coc.eval.ratings import with_clip
     from arr_coc.eval.terminal import quiet, show_answers
     from arr_coc.eval.untrusted import open_picture
 
@@ -86,7 +88,7 @@ def ask(
     quiet()
     picture, setting = open_picture(image), (Method.parse(method), parse_budget(budget))
     with console.status(Text(f"loading {model}")):
-        loaded = load(model, device, dtype)
+        loaded = with_clip(load(model, device, dtype), clip)
     with console.status("answering"):
         told = answer_twice(loaded, picture, question, [setting], max_new_tokens, out)
     show_answers(told, console)
@@ -117,6 +119,9 @@ def evaluate(
     positions: Annotated[str | None, Option(help="original, compact or centroid, all methods.")] = None,
     share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
     need: Annotated[str | None, Option(help="File of arr-coc calibrate, for auto:, cascade:.")] = None,
+    clip: Annotated[
+        str | None, Option(help="For methods with +clip: NAME:WEIGHTS of open_clip, or local-dir:FOLDER.")
+    ] = None,
     device: Annotated[str | None, Option(help="cpu, cuda, cuda:1, mps ...; auto spreads the model.")] = None,
     dtype: Annotated[str | None, Option(help="float32, bfloat16 or float16.")] = None,
     out: Annotated[
@@ -138,7 +143,7 @@ def evaluate(
         "limit": limit, "split": split, "batch_size": batch_size, "seed": seed, "merge": merge,
         "precision": precision, "positions": positions, "share_vision": share_vision, "device": device,
         "dtype": dtype, "out": out,
-        "name": name, "data": data, "examples": examples, "need": need,
+        "name": name, "data": data, "examples": examples, "need": need, "clip": clip,
     }  # fmt: skip
     settings = settings_from(config) if config else {}
     settings |= {key: value for key, value in given.items() if value is not None}

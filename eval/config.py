@@ -9,8 +9,14 @@ from typing import Any
 from arr_coc.eval.method import BLIND, FULL, ORIGINAL, Budget, Method, parse_budget
 from arr_coc.eval.tasks import TASKS, Task
 from arr_coc.eval.tasks.task import open_task
+from arr_coc.tower import GIVEN
 
 DTYPES = ("float32", "bfloat16", "float16")
+NO_CLIP = (
+    "a method with +clip reads what a CLIP beside the model says of the pictures: say which one, for example "
+    "--clip ViT-L-14-336-quickgelu:openai, or local-dir:FOLDER"
+)
+"""What is said where none was named."""
 _EXAMPLE = {"methods": "efe,divprune", "budgets": "0.33,0.11"}
 
 
@@ -50,6 +56,8 @@ class RunConfig:
     """Let settings of one scorer share its scores and the climb; then nothing says how long choosing took."""
     need: str = ""
     """File of `arr-coc calibrate`, for budgets `auto:` and `cascade:`; empty: that in the model's folder."""
+    clip: str = ""
+    """An open_clip model and its weights, NAME:TAG or NAME:FILE, or local-dir:FOLDER: what `+clip` reads."""
     examples: int = 2
     """So many wins and losses against all tokens are drawn, with the tokens that were kept."""
     device: str = "cpu"
@@ -84,7 +92,9 @@ class RunConfig:
         if len(set(names)) < len(names):
             raise ValueError(f"these methods are the same once the switches are applied: {', '.join(names)}")
         for method, budget in self.settings():
-            method.allocator(budget, self.seed)  # says what cannot be built
+            needs = method.needs(budget, self.seed)  # says what cannot be built
+            if set(needs) & set(GIVEN) and not self.clip:
+                raise ValueError(NO_CLIP)
 
     def opened(self, family: str = "") -> Task:
         """The task, with questions worded for a family of models. Raises as `open_task` does."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("arr-coc", "torch", "transformers", "numpy", "pillow")
+PACKAGES = ("arr-coc", "torch", "transformers", "numpy", "pillow", "torchvision", "open_clip_torch")
+"""With torchvision, processors resize by it, and pixels differ a little."""
 
 
 def environment() -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from importlib import import_module
 
+EXTRAS = {"open_clip": "clip"}
+"""Which extra brings a package, where it is not `eval`."""
+
 
 def need(*packages: str) -> None:
     """Raises ModuleNotFoundError that names the extra, for the first package that is not installed."""
@@ -14,4 +17,4 @@ def need(*packages: str) -> None:
 
 def missing(package: str) -> str:
     """What to do about it."""
-    return f"{package} is not installed: pip install 'arr-coc[eval]'"
+    return f"{package} is not installed: pip install 'arr-coc[{EXTRAS.get(package, 'eval')}]'"

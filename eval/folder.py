@@ -58,6 +58,7 @@ def prepare(folder: Path) -> None:
 
 
 def _refuse_another(folder: Path, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    theirs = RunConfig().plain() | theirs  # a setting that was not there yet had its default
     for key in [*ours, *theirs]:
         if key in FREE or theirs.get(key) == ours.get(key):
             continue

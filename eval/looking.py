@@ -41,6 +41,7 @@ def answered(
         seen, allocator = as_shown(loaded, setting, shown, pictures, questions, seed, ledger)
         return answer(loaded, seen, allocator and shared(allocator), max_new_tokens, watch)
     looks, going, so_far = looks_of(loaded, method, alpha), list(range(len(questions))), None
+    ratings = shown.ratings
     steps: list[tuple[Method, Budget, float]] = [
         (method, ratio, limit) for ratio, limit in zip(looks.ratios, looks.limits, strict=True)
     ]
@@ -49,6 +50,7 @@ def answered(
         if so_far is not None:
             again = prompt(loaded, shows, asked)
             shown = again if shown.encoded is None else encoded(loaded, again, way.needs(share, seed))
+            shown = replace(shown, ratings=ratings and ratings.of(going))
         look = answer(
             loaded, *as_shown(loaded, (way, share), shown, shows, asked, seed), max_new_tokens, watch=True
         )

@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 import arr_coc.adapters  # noqa: F401  (fills FAMILIES)
 from arr_coc.cascade import Cascade, load_cascade
+from arr_coc.clip import OpenClip
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.nano.design import DESIGNS
 from arr_coc.family import FAMILIES, REFUSED
@@ -36,6 +37,8 @@ class Loaded:
     """What budgets it needed for which questions, if it was calibrated: see `arr-coc calibrate`."""
     cascade: Cascade | None = None
     """When to look again, if it was calibrated."""
+    clip: OpenClip | None = None
+    """Stands beside it, for methods that ask what a CLIP says: see `arr_coc.eval.ratings`."""
 
     @property
     def weights(self) -> str:

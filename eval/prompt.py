@@ -12,9 +12,13 @@ from torch import Tensor
 
 from arr_coc.encode import Encoded
 from arr_coc.encode import encoded as encode
+from arr_coc.eval.config import NO_CLIP
 from arr_coc.eval.models import Loaded
+from arr_coc.eval.pictures import as_seen
+from arr_coc.eval.ratings import Ratings, rate
 from arr_coc.eval.tasks.task import MARK
 from arr_coc.parts import parts_of
+from arr_coc.tower import GIVEN
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Prompt:
     """Rows and columns of each row's visual tokens; frames are stacked, several pictures are a line."""
     encoded: Encoded | None = None
     """Output of the vision tower and the projector, if it was run already."""
+    ratings: Ratings | None = None
+    """What a CLIP beside the model said of the pictures and the questions, if a method reads it."""
 
     def for_generate(self) -> dict[str, Any]:
         """The arguments of one call; generate() may change what it is given, so each call gets its own."""
@@ -72,7 +78,31 @@ def encoded(loaded: Loaded, prompt: Prompt, taps: Iterable[str] = ()) -> Prompt:
     """
     if "mm_encoder_outputs" not in inspect.signature(loaded.model.forward).parameters:
         return prompt
-    return replace(prompt, encoded=encode(loaded.model, prompt.inputs, tuple(sorted(set(taps)))))
+    return replace(prompt, encoded=encode(loaded.model, prompt.inputs, tuple(sorted(set(taps) - set(GIVEN)))))
+
+
+def rated(
+    loaded: Loaded,
+    prompt: Prompt,
+    pictures: Sequence[Sequence[Image.Image]],
+    questions: Sequence[str],
+    taps: Iterable[str],
+) -> Prompt:
+    """With what the CLIP beside the model says of the pictures, as the model is shown them.
+
+    Unchanged where none of `taps`, as in `encoded`, is that. Raises ValueError where no CLIP is there.
+    """
+    if not set(taps) & set(GIVEN):
+        return prompt
+    if loaded.clip is None:
+        raise ValueError(NO_CLIP)
+    pixels, n_pictures = prompt.inputs.get("pixel_values"), sum(map(len, pictures))
+    # Patches or tiles are not one tensor a picture: those show all of it.
+    shown = pixels if pixels is not None and len(pixels) == n_pictures else [None] * n_pictures
+    left = iter(shown)
+    seen = [[as_seen(picture, next(left), loaded.processor) for picture in row] for row in pictures]
+    words = [" ".join(" ".join(question.split(MARK)).split()) for question in questions]
+    return replace(prompt, ratings=rate(loaded.clip, seen, words))
 
 
 def _content(shown: int, question: str) -> list[dict[str, str]]:

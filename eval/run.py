@@ -20,6 +20,7 @@ from arr_coc.eval.method import alpha_of
 from arr_coc.eval.models import calibrated, load
 from arr_coc.eval.plots import accuracy_vs_tokens
 from arr_coc.eval.ranks import Rank
+from arr_coc.eval.ratings import with_clip
 from arr_coc.eval.report import report
 from arr_coc.eval.samples import Sample
 from arr_coc.eval.table import failures, grouped, paired, rows
@@ -59,6 +60,7 @@ def evaluate(
     loaded = load(config.model, rank.device(config.device), config.dtype)
     if config.need:
         loaded = calibrated(loaded, config.need)
+    loaded = with_clip(loaded, config.clip)
     for method, budget in config.settings():
         alpha = alpha_of(budget)
         if alpha is not None:

@@ -8,8 +8,8 @@ from arr_coc.types import Context
 
 Row = list[int]
 """Lengths of words and pictures in turn: [3, 6, 2] is three words, a picture of six tokens, two words."""
-WIDTHS: list[tuple[int, ...]] = [(), (2, 3), (5,), (), ()]
-"""Of what the vision tower says of a token: attention, keys, features, attention received, in the middle."""
+WIDTHS: list[tuple[int, ...]] = [(), (2, 3), (5,), (), (), ()]
+"""Of what is said of a token: attention, keys, features, attention received, in the middle, by a CLIP."""
 
 
 def context(

@@ -33,7 +33,8 @@ def pictures(counts: list[int], dim: int = 12, words: int = 5, seed: int = 0) ->
     features = torch.randn(n, width, dim, generator=draw) * valid[..., None]
     received, middle = torch.rand(2, n, width, generator=draw) * valid
     paid = torch.rand(n, words, width, generator=draw) * (asked[..., None] & valid[:, None])
-    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle), 0.02 * paid)
+    clip = (2 * torch.rand(n, width, generator=draw) - 1) * valid
+    return Pictures(*places, Taps(look[..., 0], keys, features, received, middle, clip), 0.02 * paid)
 
 
 def picture_of(

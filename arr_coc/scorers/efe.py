@@ -49,6 +49,11 @@ class ExpectedFreeEnergy:
         if self.rank is not None and self.rank < 1:
             raise ValueError(f"rank must be at least 1, got {self.rank}; rank=None is exact")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the preference reads beside the tokens."""
+        return getattr(preference(self.preference), "needs", ())
+
     def __call__(self, pictures: Pictures) -> Scores:
         """Parts in nats: ln(N pi), and the information 1/2 ln(1 + K_jj / s2) of reading one token alone."""
         features = self._features(pictures)
