@@ -82,10 +82,10 @@ def test_a_glimpse_counts_as_tokens_and_words_that_were_read_and_not_in_the_cach
     blind, _, saccade = evaluate(config(tmp_path, **settings))["rows"]
 
     first, *_, line = map(json.loads, (tmp_path / "samples.jsonl").read_text().splitlines())
-    # A third of 2 x 400: 133 in two layers; then what is left, 267.
+    # A fifth of 2 x 400: 80 in two layers; then what is left, 320.
     assert (line["by_layer"], line["kept"], line["token_layers"]) == (None, 400, 800)
     assert line["words"] == 2 * first["words"]
-    assert saccade["kv_bytes"] - blind["kv_bytes"] == 267 * 2 * 2 * 16 * 4
+    assert saccade["kv_bytes"] - blind["kv_bytes"] == 320 * 2 * 2 * 16 * 4
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:

@@ -171,6 +171,6 @@ def test_a_stage_between_layers_may_follow_a_glimpse() -> None:
 
     keep = trace[0].deeper[-1].keep
     assert apart(pruned[keep], explained(tiny, inputs, trace[0])[keep]) <= CLOSE
-    # 90: 10 of the glimpse in three layers, then 24 in one and 18 in two.
+    # 90: 6 of the glimpse in three layers, then 28 in one and 22 in two.
     assert trace[0].by_layer is not None
     assert trace[0].by_layer[0].tolist() == [34, 28, 28]

@@ -14,7 +14,7 @@ from arr_coc.steps import Step, evenly, first_layers
 from arr_coc.types import Pictures, Scores
 
 FIRST = ExpectedFreeEnergy()
-THEN = ExpectedFreeEnergy(preference=Attended())
+THEN = ExpectedFreeEnergy(preference=Attended(power=1.0))
 
 
 @SCORERS.register("saccade")
@@ -34,7 +34,7 @@ class Saccade:
     """Chooses the glimpse."""
     then: ExpectedFreeEnergy = THEN
     """Chooses what is kept."""
-    share: float = 1 / 3
+    share: float = 0.2
     """Of the token-layers, those that the glimpse takes."""
     since: float = 0.5
     """The layers that are listened to, as a share of the depth: from here ..."""
