@@ -106,10 +106,10 @@ class Allocator:
         if step.until is None:
             return allocation
         left = left - step.keep * (step.until - context.layer)
-        decide = partial(self._again, step.by or scorer, left, spending, None)
+        glimpsed = None if step.since is None else allocation
+        decide = partial(self._again, step.by or scorer, left, spending, glimpsed)
         if step.since is None:
             return replace(allocation, then=Stage(step.until, decide, scorer.words))
-        decide = partial(self._again, step.by or scorer, left, spending, allocation)
         return replace(allocation, glimpse=Glimpse(step.until, decide, step.since, scorer.words))
 
     @torch.no_grad()

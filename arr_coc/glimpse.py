@@ -37,7 +37,8 @@ def read(
     lie below one that is, are not run. Raises ValueError for a decoder that cannot be listened to.
     """
     layers = attrgetter(parts.family.layers)(parts.decoder)
-    name, how = type(parts.decoder).__name__, parts.decoder.config._attn_implementation  # type: ignore[union-attr]
+    config: Any = parts.decoder.config
+    name, how = type(parts.decoder).__name__, config._attn_implementation
     if not 0 <= glimpse.since < glimpse.until <= len(layers):
         raise ValueError(
             f"a glimpse of this {name} is read by 1 to {len(layers)} layers and listened to in some of them, "
