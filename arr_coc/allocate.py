@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.allocation import Allocation, Stage
+from arr_coc.allocation import Allocation, Glimpse, Stage
 from arr_coc.assignment import spoken_for
 from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.count import Count
 from arr_coc.budgets.ratio import Ratio
-from arr_coc.merge import assign
+from arr_coc.merge import assign, carried
 from arr_coc.placing import columns, replaced, to_pictures, to_tokens
 from arr_coc.positions import POSITIONS
 from arr_coc.scorers import SCORERS
@@ -71,40 +71,61 @@ class Allocator:
         # A host sync: whether there is anything to decide.
         all_kept = torch.equal(asked, pictures.count) and not getattr(selector, "empty", False)
         if all_kept or len(asked) == 0:
-            return _kept_all(context, pictures, spending)
+            return _spent(_kept_all(context, pictures), context, pictures, spending)
         scorer = self._scorer()
         if isinstance(scorer, Deep):
-            allocation = self._step(context, pictures, scorer, asked * context.layers)
-        else:
-            scores = scorer(pictures) if fixed else scores
-            if spending.of_sets is not None:
-                scores = replace(scores, of_sets=spending.of_sets)
-            allocation = self._chosen(context, pictures, scores, asked)
-        return replace(
-            allocation,
-            q_pi=to_pictures(context, pictures, spending.q_pi),
-            candidates=to_pictures(context, pictures, spending.candidates),
-        )
+            return self._step(context, pictures, scorer, asked * context.layers, spending)
+        scores = scorer(pictures) if fixed else scores
+        if spending.of_sets is not None:
+            scores = replace(scores, of_sets=spending.of_sets)
+        return _spent(self._chosen(context, pictures, scores, asked), context, pictures, spending)
 
     def _step(
-        self, context: Context, pictures: Pictures, scorer: Deep, left: Int[Tensor, " picture"]
+        self,
+        context: Context,
+        pictures: Pictures,
+        scorer: Deep,
+        left: Int[Tensor, " picture"],
+        spending: Spending,
     ) -> Allocation:
         """What the next layers see, by a scorer that decides between layers, `left` token-layers to go."""
         step = scorer.step(pictures, left, context.layer, context.layers)
+        # A host sync, and only for a glimpse: of no token, it would say nothing.
+        if step.since is not None and not step.keep.any():
+            blind = replace(
+                pictures, attention=pictures.tokens.new_zeros(*pictures.asked.shape, pictures.tokens.shape[1])
+            )
+            return self._step(context, blind, step.by or scorer, left, spending)
         # A host sync: whether there is anything to decide.
         if torch.equal(step.keep, pictures.count):
-            allocation = _kept_all(context, pictures, Spending(step.keep))
+            allocation = _kept_all(context, pictures)
         else:
             allocation = self._chosen(context, pictures, scorer(pictures), step.keep)
+        if context.layer == 0:
+            allocation = _spent(allocation, context, pictures, spending)
         if step.until is None:
             return allocation
         left = left - step.keep * (step.until - context.layer)
-        decide = partial(self._deeper, step.by or scorer, left)
-        return replace(allocation, then=Stage(step.until, decide, scorer.words))
+        glimpsed = None if step.since is None else allocation
+        decide = partial(self._again, step.by or scorer, left, spending, glimpsed)
+        if step.since is None:
+            return replace(allocation, then=Stage(step.until, decide, scorer.words))
+        return replace(allocation, glimpse=Glimpse(step.until, decide, step.since, scorer.words))
 
     @torch.no_grad()
-    def _deeper(self, scorer: Deep, left: Int[Tensor, " picture"], context: Context) -> Allocation:
-        return self._step(context, context.pictures(), scorer, left)
+    def _again(
+        self,
+        scorer: Deep,
+        left: Int[Tensor, " picture"],
+        spending: Spending,
+        glimpse: Allocation | None,
+        context: Context,
+    ) -> Allocation:
+        """Between layers, or after a glimpse."""
+        pictures = context.pictures()
+        if glimpse is not None:
+            pictures = replace(pictures, attention=carried(pictures, glimpse.keep, glimpse.bias))
+        return self._step(context, pictures, scorer, left, spending)
 
     def _chosen(
         self, context: Context, pictures: Pictures, scores: Scores, asked: Int[Tensor, " picture"]
@@ -203,7 +224,7 @@ def _number(budget: str, number: str) -> int | float:
         ) from None
 
 
-def _kept_all(context: Context, pictures: Pictures, spending: Spending) -> Allocation:
+def _kept_all(context: Context, pictures: Pictures) -> Allocation:
     """The untouched prefill."""
     count = to_pictures(context, pictures, pictures.count)
     return Allocation(
@@ -211,6 +232,13 @@ def _kept_all(context: Context, pictures: Pictures, spending: Spending) -> Alloc
         budget=count,
         visual=count,
         scores=torch.full_like(context.valid, torch.nan, dtype=torch.float),
+    )
+
+
+def _spent(allocation: Allocation, context: Context, pictures: Pictures, spending: Spending) -> Allocation:
+    """With what the budget said of itself."""
+    return replace(
+        allocation,
         q_pi=to_pictures(context, pictures, spending.q_pi),
         candidates=to_pictures(context, pictures, spending.candidates),
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
+from torch.nn.functional import pad
 
 from arr_coc.types import Context
 
@@ -20,6 +21,21 @@ class Stage:
     """Decides then. It may put off a further decision to a deeper layer in its turn."""
     words: int | None = None
     """So many of the last words are the question then, whose attention is looked at; None: all words."""
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """A decision that is put off until the decoder has read some tokens, of which it then keeps nothing."""
+
+    until: int
+    """So many layers read them."""
+    decide: Callable[[Context], "Allocation"]
+    """Decides of all tokens then, before the first layer, with `Context.attention`. It may want to glimpse
+    again."""
+    since: int = 0
+    """The first layer that is listened to: the attention is the mean over the layers from it to the last."""
+    words: int | None = None
+    """As `Stage.words`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,10 @@ class Allocation:
     """How far what follows the prompt moves towards its beginning, with `positions`; None: not at all."""
     then: Stage | None = None
     """What is to be decided deeper in the decoder; None: all its layers see what is kept."""
+    glimpse: Glimpse | None = None
+    """What is kept is only to be glimpsed at, to decide by what the words attended to; None: it is kept."""
+    glimpses: tuple["Allocation", ...] = ()
+    """What was glimpsed at before this was decided, in order."""
     layer: int = 0
     """The first layer that sees what is kept."""
     deeper: tuple["Allocation", ...] = ()
@@ -60,19 +80,24 @@ class Allocation:
     seen: int | None = None
     """Length of the sequence that the first decoder layer was given, measured there."""
     layers: int | None = None
-    """How many layers the decoder has, counted there."""
+    """How many layers the decoder has, counted there; of a glimpse, how many read it."""
     select_ms: float | None = None
-    """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after)."""
+    """Milliseconds spent deciding, on the wall clock (with a device synchronisation before and after); of a
+    glimpse, also those spent reading."""
 
     @property
     def by_layer(self) -> Int[Tensor, "batch layers"] | None:
-        """Visual tokens that each layer of the decoder saw; None before it is called."""
+        """Visual tokens that each layer of the decoder saw, in glimpses, too; None before it is called."""
         if self.layers is None:
             return None
         steps = (self, *self.deeper)
         ends = [step.layer for step in steps[1:]] + [self.layers]
         spans = [(step.budget.sum(1), end - step.layer) for step, end in zip(steps, ends, strict=True)]
-        return torch.stack([kept for kept, span in spans for _ in range(span)], dim=1)
+        seen = torch.stack([kept for kept, span in spans for _ in range(span)], dim=1)
+        for glimpse in self.glimpses:
+            assert glimpse.by_layer is not None, "it was read"
+            seen = seen + pad(glimpse.by_layer, (0, self.layers - glimpse.by_layer.shape[1]))
+        return seen
 
     @property
     def token_layers(self) -> Int[Tensor, " batch"] | None:

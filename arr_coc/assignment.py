@@ -37,6 +37,19 @@ class Assignment:
         said = self._said if of is None else self._said * of[..., None]
         return self._place(said.sum(1)[..., None], width)[..., 0]
 
+    def told(
+        self, said: Float[Tensor, "picture text visual"], mass: Float[Tensor, "picture visual"] | None
+    ) -> Float[Tensor, "picture text visual"]:
+        """What was said of the kept tokens, of every token: what was said of its speaker, by `part`.
+
+        `mass`: how many tokens each kept one counted for where that was said; None: one.
+        """
+        if mass is not None:
+            said = said / mass.clamp(min=1e-12)[:, None]
+        index = self.kept[:, None].expand(-1, said.shape[1], -1)
+        of_kept = said.gather(2, index).masked_fill(~self.real[:, None], 0.0)
+        return of_kept @ self._said.transpose(1, 2)
+
     def mean(
         self, tokens: Float[Tensor, "picture visual dim"], weights: Float[Tensor, "picture visual"]
     ) -> Float[Tensor, "picture visual dim"]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from arr_coc.allocation import Allocation, Stage
 from arr_coc.cut import Cut
+from arr_coc.listen import question
 from arr_coc.types import Context
 
 
@@ -50,10 +51,7 @@ class Descent:
 
     def words(self, stage: Stage) -> Bool[Tensor, "batch seq"]:
         """The question, as a stage wants it."""
-        text = self.context.text
-        if stage.words is None:
-            return text
-        return text & (text.flip(1).long().cumsum(1).flip(1) <= stage.words)
+        return question(self.context.text, stage.words)
 
     def here(self, whole: Bool[Tensor, "batch seq"]) -> Bool[Tensor, "batch n"]:
         """In the columns that the layer sees which is called now."""

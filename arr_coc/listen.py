@@ -47,6 +47,13 @@ def overhear(
     return (), others | {CACHE: Overheard(cache_in(given))}
 
 
+def question(text: Bool[Tensor, "batch seq"], words: int | None) -> Bool[Tensor, "batch seq"]:
+    """So many of the last words of every row; None: all of them."""
+    if words is None:
+        return text
+    return text & (text.flip(1).long().cumsum(1).flip(1) <= words)
+
+
 @torch.no_grad()
 def attention_of(
     module: nn.Module, given: dict[str, Any], words: Bool[Tensor, "batch seq"], longest: int

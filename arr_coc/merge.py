@@ -1,7 +1,7 @@
-"""Who speaks for whom: every dropped token joins the kept one it is most like."""
+"""Who speaks for whom: every dropped token joins the kept one it is most like, and has what that one got."""
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional
 
@@ -35,5 +35,19 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     loud = torch.linalg.vector_norm(tokens, dim=2)
     # Its part along the speaker, over the speaker's own length.
     ratio = closest[..., 0] * loud / loud.gather(1, kept.gather(1, speaks[..., 0])).clamp(min=1e-12)
-    part = torch.where(keep, 1.0, (NATS * (ratio.clamp(max=1.0) - 1)).exp())
+    part = torch.where(spoken[..., 0] & ~keep, (NATS * (ratio.clamp(max=1.0) - 1)).exp(), 1.0)
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken), part)
+
+
+def carried(
+    pictures: Pictures, keep: Bool[Tensor, "batch seq"], bias: Float[Tensor, "batch seq"] | None
+) -> Float[Tensor, "picture text visual"]:
+    """The attention that was paid to kept tokens, carried to all they speak for, by how much of each is said.
+
+    A kept token that counted for n (`bias` ln n) shares among these what it got; one that counted for itself
+    says what another in its place would have got.
+    """
+    assert pictures.attention is not None, "something was read"
+    here = pictures.row[:, None], pictures.index
+    mass = None if bias is None else bias[here].exp()
+    return assign(pictures, keep[here] & pictures.valid).told(pictures.attention, mass)

@@ -1,23 +1,26 @@
 """What the hooks do while an allocator is attached: let the language model see only what was kept."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
-from arr_coc.allocation import Allocation
+from arr_coc.allocation import Allocation, Glimpse
 from arr_coc.cache import CACHE, Prefix, cache_in, mark, prefix_of, width
 from arr_coc.cut import Cut
-from arr_coc.decide import decided, lengths
+from arr_coc.decide import decided, lengths, wait
 from arr_coc.depth import Depth
+from arr_coc.glimpse import read
 from arr_coc.layout import lay_out, positions_of
-from arr_coc.masks import Masks, padding, ready_made, types_of
+from arr_coc.masks import Masks, padding, ready_made
 from arr_coc.notice import Call, Notice, guessed
 from arr_coc.parts import Parts
+from arr_coc.shorten import Given, shortened
 from arr_coc.taps import Tapping
 from arr_coc.trial import TRUSTED, Trial
 from arr_coc.types import Context
@@ -75,43 +78,24 @@ class Prefill:
         before = prefix_of(cache_in(kwargs))
         positions = positions_of(kwargs) if before is None else before.moved(positions_of(kwargs))
         context = self._context(call, call.visual, kwargs["inputs_embeds"], attention_mask, positions)
-        allocation = decided(self.allocate, context)
-        # Words that were answered before are not in the allocator's sight (see Notice), so not its to drop.
-        keep = (allocation.keep | ~(context.visual | context.text)) & context.valid
-        allocation = replace(allocation, keep=keep)
-        kept, real, tails = lengths(keep, context.valid, context.text)
+        given = Given(call.inputs, args, kwargs, context, positions, attention_mask)
+        allocation = self._glimpsed(given, decided(self.allocate, context))
+        allocation = replace(allocation, keep=_there(allocation, context))
+        kept, real, tails = lengths(allocation.keep, context.valid, context.text)
         changes = allocation.bias, allocation.embeds, allocation.positions, allocation.then
         unchanged = all(change is None for change in changes)
         if kept == real and unchanged and not (before and before.deeper):
             self._decided = allocation, None, None
             return self._follow(call, args, kwargs)
-        if allocation.embeds is not None:
-            merged = allocation.embeds.to(context.embeds.dtype)
-            kwargs = kwargs | {
-                "inputs_embeds": torch.where(context.visual[..., None], merged, context.embeds)
-            }
-        if allocation.positions is not None:
-            positions = torch.cat(
-                [positions[: len(positions) - len(context.positions)], allocation.positions]
-            )
-        ragged = min(kept) != max(kept)
-        cut = Cut.of(keep, max(kept), ragged)
-        grown = self._grown(cache_in(kwargs), cut, ragged, attention_mask, allocation)
-        prefix = replace(grown, tail=min(tails))
-        past = cache_in(kwargs)
-        cached = prefix.physical - cut.index.shape[1]
-        self.depth.begin(context, allocation, cut, before, cached, past)
-        self._decided = allocation, cut, prefix
-        new = cut.arguments(kwargs, positions, self.parts.family.visual_rows)
-        # Never None: without a mask and a cache, gaps between positions would be read as packed sequences.
-        mask = self._masks.over(prefix.mask, prefix, new, types_of(call.inputs, cut, prefix))
-        return args, new | {"attention_mask": mask}
+        new = shortened(given, allocation, max(kept), min(kept) != max(kept), self.parts, self._masks)
+        self.depth.begin(context, allocation, new.cut, before, new.cached, cache_in(kwargs))
+        self._decided = allocation, new.cut, replace(new.prefix, tail=min(tails))
+        return args, new.kwargs
 
     def measure(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments) -> None:
         """Before the first layer of the decoder: how long the sequence really is."""
-        if self._decided is not None:
-            # The last axis but one: AltUp (Gemma 3n) stacks several hidden states in front of the batch.
-            self._seen = (args[0] if args else kwargs["hidden_states"]).shape[-2]
+        # The last axis but one: AltUp (Gemma 3n) stacks several hidden states in front of the batch.
+        self._seen = (args[0] if args else kwargs["hidden_states"]).shape[-2]
 
     def finish(self, module: nn.Module, args: tuple[Any, ...], kwargs: Arguments, output: Any) -> Any:
         """After the decoder: keep the record, mark the cache, put the hidden states back in their places."""
@@ -181,45 +165,39 @@ class Prefill:
             embeds, visual, text, valid, rotary, picture, grid, family.fractional, taps, layers=layers
         )
 
-    def _grown(
-        self, past: Any, cut: Cut, ragged: bool, attention_mask: Tensor | None, allocation: Allocation
-    ) -> Prefix:
-        """What the cache will hold after this prefill."""
-        logical = 0 if past is None else int(past.get_seq_length())
-        physical = 0 if past is None else int(past.get_query_offset())
-        config: Any = self.parts.decoder.config
-        if physical and "flash" in config._attn_implementation:
-            raise ValueError(
-                "flash attention takes the gaps between kept tokens for the ends of packed sequences and "
-                "would not look at what is cached: load the model with attn_implementation='sdpa' to show "
-                "pictures in a later turn"
-            )
-        if physical and ragged and self.parts.family.recurrent:
-            raise ValueError(
-                "rows that keep different numbers of tokens in a later turn are padded in the middle, which "
-                f"the recurrent layers of {type(self.parts.decoder).__name__} would not skip: keep the same "
-                "number in every row, or give the rows one at a time"
-            )
-        before = None if attention_mask is None else attention_mask[:, :logical]
-        prefix = prefix_of(past) or Prefix(0, cut.real[:, :0], padded=False)
-        head = prefix.columns(before, physical)
-        head = cut.real.new_ones(len(cut.real), physical) if head is None else head
-        bias = None
-        if allocation.bias is not None or prefix.bias is not None:
-            new = torch.zeros(cut.real.shape, device=cut.real.device)
-            if allocation.bias is not None:
-                new = cut.rows(allocation.bias).float()
-            old = new.new_zeros(len(new), 0) if prefix.bias is None else prefix.bias
-            bias = torch.cat([pad(old, (0, physical - old.shape[1])), new], dim=1)
-        return Prefix(
-            logical=logical + cut.seq,
-            mask=torch.cat([head, cut.real], dim=1),
-            padded=ragged or prefix.padded or (physical > 0 and before is not None),
-            shift=prefix.shift
-            if allocation.shift is None
-            else allocation.shift + (0 if prefix.shift is None else prefix.shift),
-            bias=bias,
-        )
+    def _glimpsed(self, given: Given, allocation: Allocation) -> Allocation:
+        """What is decided once all that is to be glimpsed at has been read."""
+        glimpses: tuple[Allocation, ...] = ()
+        while (glimpse := allocation.glimpse) is not None:
+            start, context = perf_counter(), given.context
+            allocation = replace(allocation, keep=_there(allocation, context), glimpse=None, then=None)
+            paid = self._read(given, allocation, glimpse)
+            wait(context.embeds.device)
+            took = (allocation.select_ms or 0.0) + 1000 * (perf_counter() - start)
+            glimpses += (replace(allocation, seen=self._seen, layers=glimpse.until, select_ms=took),)
+            allocation = decided(glimpse.decide, replace(context, attention=paid))
+        return replace(allocation, glimpses=glimpses)
+
+    def _read(
+        self, given: Given, allocation: Allocation, glimpse: Glimpse
+    ) -> Float[Tensor, "batch text seq"]:
+        """What the words pay to what is kept, which no cache remembers."""
+        context, past = given.context, cache_in(given.kwargs)
+        kwargs = {
+            name: value for name, value in given.kwargs.items() if name not in ("cache", "past_key_values")
+        }
+        # Of a conversation that goes on it sees all that was said.
+        goes_on = past is not None and int(past.get_query_offset()) > 0
+        memory = deepcopy(past) if goes_on else None
+        kwargs |= {"use_cache": goes_on} | ({CACHE: memory} if goes_on else {})
+        kept, _, _ = lengths(allocation.keep, context.valid, context.text)
+        given = replace(given, kwargs=kwargs)
+        new = shortened(given, allocation, max(kept), min(kept) != max(kept), self.parts, self._masks)
+        self.depth.begin(context, allocation, new.cut, prefix_of(past), new.cached, memory)
+        try:
+            return read(self.parts, glimpse, new.cut, context.text, given.args, new.kwargs)
+        finally:
+            self.depth.forget()
 
     def _follow(
         self, call: Call, args: tuple[Any, ...], kwargs: Arguments
@@ -242,3 +220,9 @@ class Prefill:
             return follows  # made by `masks`
         columns = prefix.columns(padding(attention_mask), width(past, kwargs["inputs_embeds"].shape[1]))
         return args, kwargs | {"attention_mask": self._masks.over(columns, prefix, kwargs)}
+
+
+def _there(allocation: Allocation, context: Context) -> Bool[Tensor, "batch seq"]:
+    """What is kept. Words that were answered before are not in the allocator's sight (see Notice), so not its
+    to drop."""
+    return (allocation.keep | ~(context.visual | context.text)) & context.valid

@@ -1,6 +1,7 @@
 """Methods that decide between the layers of a decoder: how many tokens go on, and where that is asked again.
 
-Their budget is the **mean over layers** of the visual tokens kept, so that they are compared at equal
+Or before the first one, where that is asked again once the decoder has read a few tokens: a glimpse. Their
+budget is the **mean over layers** of the visual tokens kept, so that they are compared at equal
 token-layers with methods that decide before the first layer. Where it cannot be met (a method may need all
 tokens in its first layers) the method comes as near as it can: one token is left then, and
 `Allocation.token_layers` says what it came to. What divides unevenly is rounded down.
@@ -26,16 +27,23 @@ class Step:
     """How a prefill goes on."""
 
     keep: Int[Tensor, " picture"]
-    """Tokens of each picture that the next layers see, at least 1."""
+    """Tokens of each picture that the next layers see, at least 1; in a glimpse, 0 or more."""
     until: int | None = None
     """The layer before which this is asked again; None: never."""
     by: "Deep | None" = None
     """Who is asked then; None: the same."""
+    since: int | None = None
+    """Where these tokens are a glimpse: they are read by the layers before `until` and forgotten, and what is
+    asked again is what the first layer sees, of all tokens, with the attention paid in layers from this one
+    on. None: they are no glimpse."""
 
 
 @runtime_checkable
 class Deep(Scorer, Protocol):
-    """A scorer that decides between layers. It scores `Pictures` whose tokens are hidden states."""
+    """A scorer that decides between layers, on `Pictures` whose tokens are hidden states, or after a glimpse.
+
+    Before the first layer `Pictures.attention` is None, unless there was a glimpse.
+    """
 
     words: ClassVar[int | None]
     """See `Stage.words`."""
@@ -83,6 +91,16 @@ def boundaries(places: Sequence[float], layers: int) -> list[int]:
             "run it inside attached(...), or choose one that decides before the first layer, such as 'efe'"
         )
     return sorted({min(max(round(place * layers), 1), layers - 1) for place in places})
+
+
+def first_layers(share: float, layers: int) -> int:
+    """How many layers a share of the depth is, one at least. Raises ValueError where the depth is unknown."""
+    if layers < 1:
+        raise ValueError(
+            "a glimpse is read by the first layers of a decoder, and there is none: run it inside "
+            "attached(...), or choose a method that decides once, such as 'efe'"
+        )
+    return min(max(round(share * layers), 1), layers)
 
 
 def spans_from(layer: int, stages: Sequence[int], layers: int) -> list[int]:

@@ -38,7 +38,8 @@ class Context:
     layers: int = 0
     """How many layers the decoder has; 0: unknown."""
     attention: Float[Tensor, "batch text seq"] | None = None
-    """What the words of a row, in order, paid to every token in the layer before: the mean over heads."""
+    """What the words of a row, in order, paid to every token in the layer before: the mean over heads. Before
+    the first layer, what they paid in a glimpse, the mean over its layers; None where there was none."""
     bias: Float[Tensor, "batch seq"] | None = None
     """Nats that attention to every token has gained by what was decided before this layer; None: 0."""
 
@@ -119,8 +120,8 @@ class Pictures:
     taps: Taps | None = None
     """What the scorer needs of the vision tower."""
     attention: Float[Tensor, "picture text visual"] | None = None
-    """What every word paid to every token in the layer before, the mean over heads; 0 at padding. None before
-    the first layer."""
+    """What every word paid to every token in the layer before, the mean over heads; 0 at padding. Before the
+    first layer, what a token has of what was paid in a glimpse to the one that spoke for it; None without."""
     mass: Float[Tensor, "picture visual"] | None = None
     """How many original tokens each one stands for, between layers, where attention knows; None: one."""
 

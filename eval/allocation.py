@@ -41,8 +41,8 @@ POOLED = ("prumerge+received", "tome")
 """Those that merge anyway, besides some of the above, whose switch for it does nothing."""
 INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
 """Of methods that drop between the layers of the language model, at equal token-layers."""
-ALSO_OURS = ("efe_depth", "quadtree")
-"""Between the layers, and over a pyramid: neither the claim nor among the others."""
+ALSO_OURS = ("efe_depth", "quadtree", "saccade")
+"""Between the layers, over a pyramid, and after a glimpse: neither the claim nor among the others."""
 CONTROLS = ("random", "stride", "seed", "seed_per_sample")
 SMALLER = ("pool", "downsample")
 ABLATIONS = (

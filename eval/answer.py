@@ -28,7 +28,7 @@ class Answers:
     keep: list[Bool[Tensor, " _"]]
     """For each row: which of its visual tokens the language model saw, down to its last layer."""
     words: list[int]
-    """Tokens of each row that are neither visual nor padding."""
+    """Tokens of each row that are neither visual nor padding; once a look."""
     by_layer: list[list[int]]
     """For each row: visual tokens that each layer of the language model saw, of all looks together."""
     seconds: float
@@ -65,7 +65,8 @@ def answer(
         new = ids[:, prompt.visual.shape[1] :].cpu()  # waits for the device
         seconds = perf_counter() - started
     allocation = trace[0] if trace else None
-    decisions = () if allocation is None else (allocation, *allocation.deeper)
+    looks = (None,) if allocation is None else (*allocation.glimpses, allocation)
+    decisions = () if allocation is None else (*looks, *allocation.deeper)
     keep = decisions[-1].keep if decisions else prompt.valid
     seen = [row[here].cpu() for row, here in zip(keep, prompt.visual, strict=True)]
     by_layer = None if allocation is None else allocation.by_layer
@@ -75,7 +76,7 @@ def answer(
     return Answers(
         texts=[text.strip() for text in loaded.processor.batch_decode(new, skip_special_tokens=True)],
         keep=seen,
-        words=(prompt.valid & ~prompt.visual).sum(1).tolist(),
+        words=(len(looks) * (prompt.valid & ~prompt.visual).sum(1)).tolist(),
         by_layer=by_layer.tolist(),
         seconds=seconds + rated_ms / 1000,
         prefill_ms=prefill.ms + rated_ms,

@@ -13,6 +13,7 @@ from transformers import AutoModelForImageTextToText
 
 from arr_coc.adapters.tiny import Tiny
 from arr_coc.attach import attached
+from tests.glimpses import Glimpsing, heard_by
 from tests.runs import ROWS, Inputs, apart, generated, positions, tiny_model, visual_of
 from tests.stubs import Some
 
@@ -57,6 +58,25 @@ def test_adapters_on_the_model_before_it_is_attached(tiny: Tiny) -> None:
     assert apart(pruned[keep], hidden(tiny, model, inputs, keep).logits[keep]) < CLOSE
     assert apart(run.logits[0], pruned[:, -1]) < CLOSE
     assert apart(model(**inputs).logits, plain) > 1e-2, "the adapters do nothing"
+
+
+@torch.no_grad()
+def test_adapters_are_heard_in_a_glimpse(tiny: Tiny) -> None:
+    inputs = tiny.inputs(ROWS)
+    stub, heard = heard_by(Glimpsing())
+
+    with attached(tiny.model, stub):
+        tiny.model(**inputs)
+    model = with_lora(tiny.model)
+    with attached(model, stub) as trace:
+        pruned = model(**inputs).logits
+
+    plain, other = (context.attention for context in heard)
+    assert plain is not None
+    assert other is not None
+    assert apart(plain, other) > 1e-3, "the adapters do nothing"
+    keep = trace[0].keep
+    assert apart(pruned[keep], hidden(tiny, model, inputs, keep).logits[keep]) < CLOSE
 
 
 @torch.no_grad()

@@ -77,6 +77,17 @@ def test_what_is_dropped_between_layers_is_in_the_record_the_cache_and_the_table
     assert fastv["kv_bytes"] - blind["kv_bytes"] == 800 * 2 * 16 * 4
 
 
+def test_a_glimpse_counts_as_tokens_and_words_that_were_read_and_not_in_the_cache(tmp_path: Path) -> None:
+    settings = {"methods": ("saccade",), "budgets": (400,), "limit": 1, "batch_size": 1}
+    blind, _, saccade = evaluate(config(tmp_path, **settings))["rows"]
+
+    first, *_, line = map(json.loads, (tmp_path / "samples.jsonl").read_text().splitlines())
+    # A fifth of 2 x 400: 80 in two layers; then what is left, 320.
+    assert (line["by_layer"], line["kept"], line["token_layers"]) == (None, 400, 800)
+    assert line["words"] == 2 * first["words"]
+    assert saccade["kv_bytes"] - blind["kv_bytes"] == 320 * 2 * 2 * 16 * 4
+
+
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     evaluate(config(tmp_path / "whole"))
     expected = answers(tmp_path / "whole")

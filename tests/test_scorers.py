@@ -19,7 +19,7 @@ from arr_coc.types import Pictures, Scorer
 from tests.pictures import alone, padded, permuted, pictures, shuffle
 
 OURS = {
-    "efe", "efe_depth", "quadtree", "seed", "seed_per_sample",
+    "efe", "efe_depth", "quadtree", "saccade", "seed", "seed_per_sample",
     "random", "stride", "pool", "blind", "downsample",
 }  # fmt: skip
 """Everything else is somebody's method."""

@@ -1,6 +1,7 @@
 """Methods that decide between layers: on examples by hand, and what their budgets come to."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,21 +33,25 @@ def _no_grad() -> Iterator[None]:
 
 def spent(name: str, count: int, budget: int, layers: int) -> list[int]:
     """What each layer sees of one picture."""
-    method, left, seen = SCORERS[name](), torch.tensor([budget * layers]), []
-    these = pictures([count], seed=3)
+    method, left, seen = SCORERS[name](), torch.tensor([budget * layers]), [0] * layers
+    these = replace(pictures([count], seed=3), attention=None)
     layer = 0
     while True:
         assert isinstance(method, Deep)
         step = method.step(these, left, layer, layers)
         until = layers if step.until is None else step.until
         assert layer < until <= layers
-        seen += [int(step.keep)] * (until - layer)
+        for n in range(layer, until):
+            seen[n] += int(step.keep)
         left = left - step.keep * (until - layer)
         if step.until is None:
             return seen
-        layer, method = until, step.by or method
-        kept = int(step.keep)
-        these = pictures([kept], seed=3)
+        method = step.by or method
+        if step.since is None:
+            layer, count = until, int(step.keep)
+        else:
+            assert 0 <= step.since < until
+        these = pictures([count], seed=3)
 
 
 @every_deep
@@ -86,7 +91,7 @@ def test_a_batch_of_pictures_is_each_alone_and_every_layer_is_charged(name: str)
     assert trace[0].token_layers is not None
     assert (trace[0].token_layers <= 90 * shown).all()
     assert (trace[0].token_layers > 87 * shown)[shown > 0].all()
-    assert trace[0].deeper
+    assert trace[0].deeper or trace[0].glimpses
 
 
 @every_deep
@@ -97,7 +102,7 @@ def test_keeping_all_is_the_untouched_model(name: str) -> None:
 
     with attached(tiny.model, Allocator(name, budget=1.0)) as trace:
         assert apart(tiny.model(**inputs).logits, plain) == 0
-    assert trace[0].deeper == ()
+    assert trace[0].deeper == trace[0].glimpses == ()
 
 
 @every_deep
