@@ -16,7 +16,9 @@ SIMILARITIES = ("cosine", "dot")
 
 @runtime_checkable
 class Preference(Protocol):
-    """The log-preference of every visual token."""
+    """The log-preference of every visual token.
+
+    One that reads the vision tower also has `needs`, as a scorer's."""
 
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """ln(N pi) in nats: 0 for a token wanted no more than chance; 0 at padding."""
@@ -30,6 +32,11 @@ PREFERENCES: Registry[type[Preference]] = Registry("preference")
 def preference(which: str | Preference) -> Preference:
     """By name, or one with settings of its own. Raises KeyError for an unknown name."""
     return PREFERENCES[which]() if isinstance(which, str) else which
+
+
+def needs_of(which: str | Preference) -> tuple[str, ...]:
+    """What a preference reads of the vision tower."""
+    return getattr(preference(which), "needs", ())
 
 
 @PREFERENCES.register("indifferent")
@@ -75,7 +82,7 @@ class WordPreference:
         if self.similarity == "cosine":
             tokens, words = functional.normalize(tokens, dim=2), functional.normalize(words, dim=2)
         alike = tokens @ words.transpose(1, 2)  # (picture, visual, text)
-        best = _best(alike.masked_fill(~pictures.asked[:, None, :], -torch.inf), pictures.asked)
+        best = best_word(alike, pictures.asked)
         log_pi = (self.gamma * standardised(best, valid)).masked_fill(~valid, -torch.inf).log_softmax(dim=1)
         return ((1 - self.eps) * n * log_pi.exp() + self.eps).log().masked_fill(~valid, 0.0)
 
@@ -98,10 +105,10 @@ def standardised(
     return shifted / spread.clamp(min=1e-6)
 
 
-def _best(
+def best_word(
     alike: Float[Tensor, "picture visual text"], asked: Bool[Tensor, "picture text"]
 ) -> Float[Tensor, "picture visual"]:
     """Largest similarity to any word; 0 where there are no words."""
     if alike.shape[2] == 0:
         return torch.zeros_like(alike.sum(2))
-    return torch.where(asked.any(1)[:, None], alike.amax(2), 0.0)
+    return torch.where(asked.any(1)[:, None], alike.masked_fill(~asked[:, None], -torch.inf).amax(2), 0.0)

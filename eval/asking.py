@@ -152,7 +152,8 @@ class Asker:
         """With what any of the settings needs of the vision tower, so that it runs once."""
         if not self.config.share_vision:
             return inputs
-        taps = {tap for method, budget in self.settings for tap in method.needs(budget, self.config.seed)}
+        seed, experts = self.config.seed, self.loaded.experts
+        taps = {tap for method, budget in self.settings for tap in method.needs(budget, seed, experts)}
         return encoded(self.loaded, inputs, taps)
 
     def _failure(self, setting: Setting, item: Item, at_fault: str, error: Exception) -> Sample:
