@@ -18,9 +18,10 @@ from arr_coc.attach import attached
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import prompt
 from arr_coc.eval.tasks.task import Item, looked_at
-from arr_coc.experts import Experts, Rehearsal, learn_experts, needed_by, witnessed
+from arr_coc.experts import Experts, needed_by, witnessed
 from arr_coc.gaze import gazed
 from arr_coc.parts import parts_of
+from arr_coc.trust import Rehearsal, learn_experts
 from arr_coc.types import Context
 
 SOURCES = ("words", "text", "cls", "received", "norm")
@@ -31,7 +32,8 @@ def taught(loaded: Loaded, batches: Iterable[list[Item]]) -> Experts:
     """Learn from every other picture, drawn, and look at the rest; then from all of them.
 
     The teacher is the attention that the last word of the prompt pays to the tokens of each picture, over
-    heads and layers, in the model that sees all of them. No label is read.
+    heads and layers, in the model that sees all of them. No label is read. Raises ValueError where there are
+    too few pictures, or where the model does not say what it attends to.
     """
     sources = sources_of(loaded.model)
     heard, names = [], []
@@ -41,6 +43,8 @@ def taught(loaded: Loaded, batches: Iterable[list[Item]]) -> Experts:
             rehearsal, rows = _heard(loaded, items, sources)
             heard.append(rehearsal)
             names += [items[row].picture for row in rows]
+    if not heard:
+        raise ValueError("there is no picture to learn from: choose another task, or a larger --limit")
     return learn_experts(sources, _together(heard), _apart(names))
 
 

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from arr_coc.adapters.tiny import PICTURE
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
-from arr_coc.experts import Experts, Rehearsal, learn_experts, load_experts, needed_by, witnessed
+from arr_coc.experts import Experts, load_experts, needed_by, witnessed
 from arr_coc.gaze import gazed
 from arr_coc.parts import parts_of
 from arr_coc.preference import WordPreference, needs_of
@@ -20,6 +20,7 @@ from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.scorers.efe_depth import DepthEFE
 from arr_coc.scorers.quadtree import Quadtree
+from arr_coc.trust import Rehearsal, learn_experts
 from tests.pictures import alone, padded, permuted, picture_of, pictures, shuffle
 from tests.runs import ROWS, tiny_model
 
@@ -175,8 +176,13 @@ def test_a_file_that_is_no_text_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_named() -> None:
+    for apart in (torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)):
+        with pytest.raises(ValueError, match=r"4 were rehearsed.*rehearse more pictures"):
+            learn_experts(("words",), teacher([1.0], 0.1, n=4), apart)
     with pytest.raises(ValueError, match="2 sources, 1 gammas"):
         Experts(("words", "norm"), (1.0,))
+    with pytest.raises(ValueError, match="must be finite"):
+        Experts(("words",), (float("nan"),))
     with pytest.raises(ValueError, match="eps must lie in"):
         Experts(("words",), (1.0,), eps=1.5)
     with pytest.raises(KeyError, match="did you mean 'received'"):
