@@ -32,6 +32,11 @@ def preference(which: str | Preference) -> Preference:
     return PREFERENCES[which]() if isinstance(which, str) else which
 
 
+def needs_of(which: str | Preference) -> tuple[str, ...]:
+    """What a preference reads of the vision tower."""
+    return getattr(preference(which), "needs", ())
+
+
 @PREFERENCES.register("indifferent")
 @dataclass(frozen=True)
 class Indifferent:
@@ -74,7 +79,7 @@ class WordPreference:
         if self.similarity == "cosine":
             tokens, words = functional.normalize(tokens, dim=2), functional.normalize(words, dim=2)
         alike = tokens @ words.transpose(1, 2)  # (picture, visual, text)
-        best = _best(alike.masked_fill(~pictures.asked[:, None, :], -torch.inf), pictures.asked)
+        best = best_word(alike, pictures.asked)
         return _wanted(best, valid, self.gamma, self.eps)
 
 
@@ -132,10 +137,10 @@ def _check_habit(eps: float) -> None:
         raise ValueError(f"eps must lie in [0, 1], got {eps}")
 
 
-def _best(
+def best_word(
     alike: Float[Tensor, "picture visual text"], asked: Bool[Tensor, "picture text"]
 ) -> Float[Tensor, "picture visual"]:
     """Largest similarity to any word; 0 where there are no words."""
     if alike.shape[2] == 0:
         return torch.zeros_like(alike.sum(2))
-    return torch.where(asked.any(1)[:, None], alike.amax(2), 0.0)
+    return torch.where(asked.any(1)[:, None], alike.masked_fill(~asked[:, None], -torch.inf).amax(2), 0.0)

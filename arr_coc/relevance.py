@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from arr_coc.diversity import cosines
-from arr_coc.preference import centred
+from arr_coc.preference import best_word, centred
 from arr_coc.registry import Registry
 from arr_coc.types import Pictures
 
@@ -58,6 +58,30 @@ class Text:
         words = torch.where(pictures.asked[..., None], pictures.query, 0.0)
         mean = words.sum(1, keepdim=True) / pictures.asked.sum(1).clamp(min=1)[:, None, None]
         return cosines(mean, centred(pictures.tokens, pictures.valid))[:, 0]
+
+
+@RELEVANCE.register("words")
+@dataclass(frozen=True)
+class Words:
+    """Cosine of a visual token with the word most like it, where `text` takes the mean of the words."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
+        """In [-1, 1]; 0 where a row has no words."""
+        return best_word(words_and_tokens(pictures).transpose(1, 2), pictures.asked)
+
+
+@RELEVANCE.register("norm")
+@dataclass(frozen=True)
+class Norm:
+    """How far a token is from the mean of its picture: what is loud, whatever is asked."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
+        """In the unit of the embeddings."""
+        return centred(pictures.tokens, pictures.valid).norm(dim=2)
 
 
 @RELEVANCE.register("cls")

@@ -38,7 +38,7 @@ def ask(
     seed: int = 0,
 ) -> list[Told]:
     """Answers with all tokens and with each setting; writes the picture of what each of them kept."""
-    needs = {tap for method, budget in settings for tap in method.needs(budget, seed)}
+    needs = {tap for method, budget in settings for tap in method.needs(budget, seed, loaded.experts)}
     inputs = rated(loaded, prompt(loaded, [[image]], [question]), [[image]], [question], needs)
     inputs = encoded(loaded, inputs, needs)
     told = []

@@ -150,7 +150,8 @@ class Asker:
 
     def _encoded(self, inputs: Prompt, items: list[Item]) -> Prompt:
         """With what any of the settings needs of the vision tower and of a CLIP, so that each runs once."""
-        taps = {tap for method, budget in self.settings for tap in method.needs(budget, self.config.seed)}
+        seed, experts = self.config.seed, self.loaded.experts
+        taps = {tap for method, budget in self.settings for tap in method.needs(budget, seed, experts)}
         questions = [item.question for item in items]
         inputs = rated(self.loaded, inputs, [item.pictures for item in items], questions, taps)
         return encoded(self.loaded, inputs, taps) if self.config.share_vision else inputs

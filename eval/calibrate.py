@@ -1,4 +1,4 @@
-"""Learn what budgets a model needs for which questions, and when an answer is sure enough not to look again.
+"""Learn where a model would look, what budgets it needs for which questions, and when it is sure enough.
 
 The model's own answers with all tokens are the teacher.
 """
@@ -18,12 +18,15 @@ from arr_coc.budgets.auto import RATIOS
 from arr_coc.cascade import Cascade
 from arr_coc.eval.batches import batches
 from arr_coc.eval.config import RunConfig
+from arr_coc.eval.folder import claim, prepare
 from arr_coc.eval.journal import everything
 from arr_coc.eval.method import FULL, Method
-from arr_coc.eval.models import CASCADE, NEED, Loaded, load
+from arr_coc.eval.models import CASCADE, NEED, PREFERENCE, Loaded, calibrated, load
 from arr_coc.eval.prompt import prompt
 from arr_coc.eval.tasks.task import Item, looked_at
+from arr_coc.eval.teaching import show_experts, taught
 from arr_coc.eval.terminal import evaluate_with_progress
+from arr_coc.experts import load_experts
 from arr_coc.need import Need, Seen, learn, look
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Context, Scorer
@@ -33,10 +36,15 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     """Answer every item at every candidate budget, and count. Stopped, it goes on where it was.
 
     `config` names one method. No label is read: what counts is whether an answer is the full model's. What a
-    cascade has to know is written beside the need. Raises ValueError for answers of an earlier version.
+    cascade has to know is written beside the need, and before both whose word is worth something, which the
+    method may want itself. Raises ValueError for answers of an earlier version.
     """
     method = config.parsed()[0]
     config = replace(config, methods=(method.name,), budgets=RATIOS, examples=0)
+    preference = config.folder / PREFERENCE
+    if method.learned:
+        config = replace(config, need=str(preference))
+    _teach(config, preference, console)
     evaluate_with_progress(config, False, console, watch=True)
     samples = [sample for sample in everything(config.folder) if not sample.error]
     said = {(s.id, s.method, s.budget): s.answer for s in samples}
@@ -44,6 +52,7 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     if None in surprise.values():
         raise ValueError(f"{config.folder} holds answers without their surprise: choose another --out")
     loaded = load(config.model, config.device, config.dtype)
+    loaded = calibrated(loaded, preference) if method.learned else loaded
     task = config.opened(loaded.model.config.model_type)
     asked = [
         item
@@ -75,6 +84,24 @@ def calibrate(config: RunConfig, console: Console) -> tuple[Need, Path]:
     return need, path
 
 
+def _teach(config: RunConfig, path: Path, console: Console) -> None:
+    """Make the file of the preference, if it is not there, and show what is in it."""
+    prepare(config.folder)
+    loaded = load(config.model, config.device, config.dtype)
+    claim(config, loaded.weights)  # before anything is written that only these weights said
+    if not path.is_file():
+        task = config.opened(loaded.model.config.model_type)
+        items = task.items(config.split_of(task), config.limit)
+        try:
+            taught(loaded, batches(items, config.batch_size)).save(path)
+        except ValueError as error:
+            if config.parsed()[0].learned:
+                raise
+            console.print(f"no preference was learned, the rest is: {error}", soft_wrap=True)
+            return
+    show_experts(load_experts(path), console)
+
+
 @dataclass
 class _Watch:
     """Drops nothing and remembers what the agent sees. Of several pictures the first counts."""
@@ -96,7 +123,10 @@ class _Watch:
 def _look(loaded: Loaded, method: Method, items: list[Item]) -> Seen:
     items = [looked_at(item) for item in items]
     asked = prompt(loaded, [item.pictures for item in items], [item.question for item in items])
-    watch = _Watch(SCORERS[method.scorer]())
+    allocator = method.allocator(1, 0, experts=loaded.experts)
+    assert allocator is not None, "a method that is calibrated drops tokens"
+    scorer = allocator.scorer
+    watch = _Watch(SCORERS[scorer]() if isinstance(scorer, str) else scorer)
     with attached(loaded.model, watch), torch.no_grad():
         loaded.model(**asked.for_generate())
     return watch.seen[0]

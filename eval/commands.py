@@ -118,7 +118,7 @@ def evaluate(
     precision: Annotated[bool | None, Option(help="ln n on the attention logits, all methods.")] = None,
     positions: Annotated[str | None, Option(help="original, compact or centroid, all methods.")] = None,
     share_vision: Annotated[bool | None, Option(help="Encode each batch's pictures once for all.")] = None,
-    need: Annotated[str | None, Option(help="File of arr-coc calibrate, for auto:, cascade:.")] = None,
+    need: Annotated[str | None, Option(help="File of arr-coc calibrate: auto:, cascade:, +learned.")] = None,
     clip: Annotated[
         str | None, Option(help="For methods with +clip: NAME:WEIGHTS of open_clip, or local-dir:FOLDER.")
     ] = None,
@@ -173,7 +173,10 @@ def calibrate(
     dtype: Annotated[str, Option(help="float32, bfloat16 or float16.")] = "float32",
     out: Annotated[str, Option(help="Folder. The same command goes on where it was.")] = "runs/calibration",
 ) -> None:
-    """Learn, without labels, what budgets which questions need, and when a model is sure: auto:, cascade:."""
+    """Learn, without labels, where to look, what questions need, and when a model is sure.
+
+    For methods with +learned and for the budgets auto: and cascade:.
+    """
     from arr_coc.eval.calibrate import calibrate as learn
 
     run = RunConfig(
@@ -181,7 +184,8 @@ def calibrate(
         device=device, dtype=dtype, out=out, budgets=(1,),
     )  # fmt: skip
     _, path = learn(run, console)
-    console.print(f"written: {path}; for --budgets auto:0.11,cascade:0.05 --need {path}", soft_wrap=True)
+    uses = "--methods efe+learned+ln_n, --budgets auto:0.11,cascade:0.05"
+    console.print(f"written: {path}; for {uses} with --need {path}", soft_wrap=True)
 
 
 @app.command("list")

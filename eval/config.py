@@ -92,8 +92,10 @@ class RunConfig:
         if len(set(names)) < len(names):
             raise ValueError(f"these methods are the same once the switches are applied: {', '.join(names)}")
         for method, budget in self.settings():
-            needs = method.needs(budget, self.seed)  # says what cannot be built
-            if set(needs) & set(GIVEN) and not self.clip:
+            allocator = method.allocator(budget, self.seed)  # says what cannot be built
+            # What a learned preference reads is known when it is loaded.
+            known = allocator is not None and not method.learned
+            if known and set(allocator.needs) & set(GIVEN) and not self.clip:
                 raise ValueError(NO_CLIP)
 
     def opened(self, family: str = "") -> Task:

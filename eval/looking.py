@@ -49,7 +49,8 @@ def answered(
         asked, shows = [questions[i] for i in going], [pictures[i] for i in going]
         if so_far is not None:
             again = prompt(loaded, shows, asked)
-            shown = again if shown.encoded is None else encoded(loaded, again, way.needs(share, seed))
+            taps = way.needs(share, seed, loaded.experts)
+            shown = again if shown.encoded is None else encoded(loaded, again, taps)
             shown = replace(shown, ratings=ratings and ratings.of(going))
         look = answer(
             loaded, *as_shown(loaded, (way, share), shown, shows, asked, seed), max_new_tokens, watch=True

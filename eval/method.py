@@ -8,6 +8,7 @@ from arr_coc.allocate import Allocator
 from arr_coc.budgets import BUDGETS
 from arr_coc.budgets.auto import Auto, Ledger
 from arr_coc.epistemic import EPISTEMIC
+from arr_coc.experts import LEARNED, Experts
 from arr_coc.need import Need
 from arr_coc.positions import POSITIONS
 from arr_coc.preference import PREFERENCES
@@ -83,22 +84,35 @@ class Method:
         return self.scorer + switched + "+merge" * self.merge + "+ln_n" * self.precision + moved
 
     @property
+    def learned(self) -> bool:
+        """Whether its preference has to be learned first."""
+        return ("preference", LEARNED) in self.parts
+
+    @property
     def shrinks(self) -> bool:
         """Whether pictures are to be made smaller before the processor sees them."""
         return self.scorer != FULL.scorer and getattr(SCORERS[self.scorer], "shrinks", False)
 
     def allocator(
-        self, budget: Budget, seed: int, need: Need | None = None, ledger: Ledger | None = None
+        self,
+        budget: Budget,
+        seed: int,
+        need: Need | None = None,
+        ledger: Ledger | None = None,
+        experts: Experts | None = None,
     ) -> Allocator | None:
         """What `attached` is given; None for the untouched model.
 
-        For `auto`: what budgets the model needed for which questions, and what the stream has spent.
+        For `auto`: what budgets the model needed for which questions, and what the stream has spent; for
+        `learned`: whom the model trusts. Without it the allocator can be made, but chooses nothing.
         """
         if self.scorer == FULL.scorer:
             return None
         part: Any = SCORERS[self.scorer]
         settings: dict[str, Any] = {"seed": seed} if "seed" in [field.name for field in fields(part)] else {}
         settings |= dict(self.parts)
+        if experts is not None and self.learned:
+            settings["preference"] = experts
         spender: Any = budget or 1  # `blind` keeps nothing, whatever it is asked for
         if isinstance(budget, str) and budget.startswith(AUTO):
             spender = Auto(target_of(budget), need, ledger=ledger or Ledger())
@@ -112,9 +126,9 @@ class Method:
             positions=self.positions,
         )
 
-    def needs(self, budget: Budget, seed: int) -> tuple[str, ...]:
-        """What its scorer reads of the vision tower."""
-        allocator = self.allocator(budget, seed)
+    def needs(self, budget: Budget, seed: int, experts: Experts | None = None) -> tuple[str, ...]:
+        """What its scorer reads of the vision tower. Raises ValueError where it has to be learned first."""
+        allocator = self.allocator(budget, seed, experts=experts)
         return () if allocator is None else allocator.needs
 
 

@@ -15,6 +15,7 @@ from arr_coc.cascade import Cascade, load_cascade
 from arr_coc.clip import OpenClip
 from arr_coc.eval.nano import MODELS
 from arr_coc.eval.nano.design import DESIGNS
+from arr_coc.experts import Experts, load_experts
 from arr_coc.family import FAMILIES, REFUSED
 from arr_coc.need import Need, load_need
 from arr_coc.parts import parts_of
@@ -22,6 +23,7 @@ from arr_coc.parts import parts_of
 NEED = "need.safetensors"
 """File in a model's folder that `arr-coc calibrate` makes."""
 CASCADE = "cascade.safetensors"
+PREFERENCE = "preference.json"
 """The same, beside it."""
 _HOLDS = "the folder must hold config.json, processor files and safetensors weights"
 _GIVES = "it is not in the cache, and the hub has none such, asks for a login, or cannot be reached"
@@ -37,6 +39,8 @@ class Loaded:
     """What budgets it needed for which questions, if it was calibrated: see `arr-coc calibrate`."""
     cascade: Cascade | None = None
     """When to look again, if it was calibrated."""
+    experts: Experts | None = None
+    """What says where it would like to look, and how far to trust it, if it was calibrated."""
     clip: OpenClip | None = None
     """Stands beside it, for methods that ask what a CLIP says: see `arr_coc.eval.ratings`."""
 
@@ -104,15 +108,24 @@ def load(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded:
     if model.generation_config.pad_token_id is None:
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     loaded = Loaded(model.eval() if place is None else model.eval().to(place), processor)
-    learned = Path(source) / NEED
-    return calibrated(loaded, learned) if learned.is_file() else loaded
+    learned = [Path(source) / name for name in (NEED, PREFERENCE)]
+    return next((calibrated(loaded, path) for path in learned if path.is_file()), loaded)
 
 
 def calibrated(loaded: Loaded, path: str | Path) -> Loaded:
-    """With what `arr-coc calibrate` wrote into this file and beside it. ValueError for other files."""
-    beside = Path(path).with_name(CASCADE)
-    cascade = load_cascade(beside) if beside.is_file() else None
-    return replace(loaded, need=load_need(path), cascade=cascade)
+    """With what `arr-coc calibrate` wrote into this file and beside it. ValueError for other files.
+
+    The preference, which is written first, may be given alone.
+    """
+    if Path(path).name == PREFERENCE:
+        return replace(loaded, experts=load_experts(path))
+    cascade, preference = (Path(path).with_name(name) for name in (CASCADE, PREFERENCE))
+    return replace(
+        loaded,
+        need=load_need(path),
+        cascade=load_cascade(cascade) if cascade.is_file() else None,
+        experts=load_experts(preference) if preference.is_file() else None,
+    )
 
 
 def _check_parts(config: Any) -> None:

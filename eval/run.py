@@ -62,9 +62,11 @@ def evaluate(
         loaded = calibrated(loaded, config.need)
     loaded = with_clip(loaded, config.clip)
     for method, budget in config.settings():
+        # Each says what is missing before anything is asked.
+        method.needs(budget, config.seed, loaded.experts)
         alpha = alpha_of(budget)
         if alpha is not None:
-            looks_of(loaded, method, alpha)  # says what is missing before anything is asked
+            looks_of(loaded, method, alpha)
     task = config.opened(loaded.model.config.model_type)
     folder = claim(config, loaded.weights)
     with journal(folder, rank) as record:

@@ -30,7 +30,7 @@ def as_shown(
     `ledger`: what a budget that holds a mean has spent.
     """
     method, budget = setting
-    allocator = method.allocator(budget, seed, loaded.need, ledger)
+    allocator = method.allocator(budget, seed, loaded.need, ledger, loaded.experts)
     if allocator is None or not method.shrinks:
         return shown, allocator
     wanted = tokens_wanted(budget, shown, [len(row) for row in pictures])

@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+import arr_coc.experts  # noqa: F401  (adds to PREFERENCES)
 from arr_coc.epistemic import EPISTEMIC
-from arr_coc.preference import Preference, centred, preference
+from arr_coc.preference import Preference, centred, needs_of, preference
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -52,7 +53,7 @@ class ExpectedFreeEnergy:
     @property
     def needs(self) -> tuple[str, ...]:
         """What the preference reads beside the tokens."""
-        return getattr(preference(self.preference), "needs", ())
+        return needs_of(self.preference)
 
     def __call__(self, pictures: Pictures) -> Scores:
         """Parts in nats: ln(N pi), and the information 1/2 ln(1 + K_jj / s2) of reading one token alone."""

@@ -70,6 +70,11 @@ class DepthEFE:
         if not 0.0 < self.worth <= 1.0:
             raise ValueError(f"worth must lie in (0, 1], got {self.worth}: tokens do not come back")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the preferences read of the vision tower."""
+        return tuple(dict.fromkeys((*self.before.needs, *self.between.needs)))
+
     def __call__(self, pictures: Pictures) -> Scores:
         """As `efe`."""
         return (self.before if pictures.attention is None else self.between)(pictures)

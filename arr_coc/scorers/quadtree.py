@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.preference import Preference, WordPreference, centred
+from arr_coc.preference import Preference, WordPreference, centred, needs_of, preference
 from arr_coc.quadtree import best_cut, curve_of, on_curve
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
@@ -28,19 +28,25 @@ class Quadtree:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    preference: Preference = WordPreference(gamma=1.0)  # noqa: RUF009 (frozen)
+    preference: str | Preference = WordPreference(gamma=1.0)  # noqa: RUF009 (frozen)
     """What the question would like to see; sharper than for tokens that are chosen, as what is averaged is
     lost."""
     sigma2: float = 0.05
     """Noise of reading a token, as a share of the mean token energy."""
 
     def __post_init__(self) -> None:
+        preference(self.preference)  # says what there is
         if self.sigma2 <= 0:
             raise ValueError(f"sigma2 must be above 0, got {self.sigma2}: without noise any loss is infinite")
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the preference reads of the vision tower."""
+        return needs_of(self.preference)
+
     def __call__(self, pictures: Pictures) -> Scores:
         """`values` are the nats that are lost with a token of which nothing but the mean of all is known."""
-        log_preference = self.preference(pictures)
+        log_preference = preference(self.preference)(pictures)
         omega = log_preference.exp() * pictures.valid
         tokens = centred(pictures.tokens, pictures.valid)
         energy = tokens.square().sum((1, 2)) / pictures.count.clamp(min=1)
