@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from arr_coc.adapters.tiny import Row
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
-from arr_coc.merge import carried
+from arr_coc.merge import NATS, carried
 from arr_coc.scorers.saccade import Saccade
 from arr_coc.steps import Step
 from arr_coc.types import Pictures, Scores, Spending
@@ -34,7 +34,7 @@ def test_attention_is_carried_to_those_that_a_token_spoke_for() -> None:
     )
     keep = torch.tensor([[True, False, True, False]])
 
-    part = torch.tensor(-0.5).exp()
+    part = torch.tensor(-0.5 * NATS).exp()
     plain = carried(these, keep, None)
     assert_close(
         plain[0, 0], torch.stack([torch.tensor(0.4), 0.4 * part, torch.tensor(0.1), torch.tensor(0.1)])
