@@ -90,9 +90,13 @@ def _shares(there: int, here: int) -> Float[Tensor, "here there"]:
 def _told(
     decide: Callable[[Context], Allocation], said: Float[Tensor, "batch seq"], context: Context
 ) -> Allocation:
-    """What is decided by one who knows, now and between layers."""
+    """What is decided by one who knows: now, between layers, and after a glimpse."""
     allocation = decide(replace(context, taps=replace(context.taps or Taps(), clip=said)))
-    then = allocation.then
-    if then is None:
-        return allocation
-    return replace(allocation, then=replace(then, decide=partial(_told, then.decide, said)))
+    then, glimpse = allocation.then, allocation.glimpse
+    if then is not None:
+        allocation = replace(allocation, then=replace(then, decide=partial(_told, then.decide, said)))
+    if glimpse is not None:
+        allocation = replace(
+            allocation, glimpse=replace(glimpse, decide=partial(_told, glimpse.decide, said))
+        )
+    return allocation

@@ -22,6 +22,7 @@ from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers.cdpruner import CDPruner
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.scorers.fastervlm import FasterVLM
+from arr_coc.scorers.saccade import Saccade
 from arr_coc.scorers.trim import Trim
 from arr_coc.types import Context, Pictures, Scores
 from tests.contexts import context
@@ -215,6 +216,25 @@ def test_decisions_between_layers_know_the_same_ratings() -> None:
     assert allocation.then is None
     assert len(heard) == 3
     assert all(torch.equal(said, over_tokens(ratings(), made)) for said in heard)
+
+
+def test_what_is_decided_after_a_glimpse_knows_the_ratings_too(llava: Tiny) -> None:
+    inputs = llava.inputs([Row(1, (4, "image", 9))])
+    maps = [[torch.randn(1, 7, 11, generator=torch.Generator().manual_seed(0))]]
+    visual = inputs["input_ids"][0] == llava.model.config.image_token_id
+    side = round(visual.sum().item() ** 0.5)
+    rated = ExpectedFreeEnergy(epistemic="modular", preference="clip")
+    # Of two layers both read the glimpse: 4 token-layers each, 2 tokens, for both looks.
+    saccade = Saccade(first=rated, then=rated, share=0.5)
+
+    with attached(llava.model, Rated(Allocator(saccade, budget=4), maps)) as trace, torch.no_grad():
+        llava.model(**inputs)
+
+    (allocation,) = trace
+    best = by_area(maps[0][0], (1, side, side)).flatten().topk(2).indices.sort().values
+    assert len(allocation.glimpses) == 1
+    for look in (*allocation.glimpses, allocation):
+        assert torch.equal(look.keep[0, visual].nonzero()[:, 0], best)
 
 
 @pytest.mark.parametrize("package", ["open_clip", "torchvision"])

@@ -52,6 +52,11 @@ class Saccade:
                 f"{self.until}"
             )
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What the preferences read of the vision tower."""
+        return tuple(dict.fromkeys((*self.first.needs, *self.then.needs)))
+
     def __call__(self, pictures: Pictures) -> Scores:
         """As `efe`."""
         return (self.first if pictures.attention is None else self.then)(pictures)
