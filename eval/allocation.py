@@ -43,6 +43,11 @@ INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
 """Of methods that drop between the layers of the language model, at equal token-layers."""
 ALSO_OURS = ("efe_depth", "quadtree", "saccade")
 """Between the layers, over a pyramid, and after a glimpse: neither the claim nor among the others."""
+LEADERS = ("cdpruner", "eadp")
+"""The best of the others as published, on either model and at either of the claimed budgets: these and ours
+are asked about more items, for what is said of single strata."""
+MANY = 2000
+"""Items of each task, then."""
 CONTROLS = ("random", "stride", "seed", "seed_per_sample")
 SMALLER = ("pool", "downsample")
 ABLATIONS = (
@@ -54,8 +59,10 @@ KEPT = ("method", "budget", "n", "failed", "accuracy", "ci95", "above_blind", "k
 """Of a row of an evaluation, what a row of the evidence says."""
 TOGETHER = "all tasks"
 """Name of what is said of all items of a model."""
-Part = tuple[str, bool]
-"""A task, and whether of its large budgets."""
+APART = ("large", "leaders")
+"""Runs of other items than the rest."""
+Part = tuple[str, str]
+"""A task, and which run of other items than the rest, if any."""
 SEEDS = (1, 2)
 """Of the control that draws, besides 0."""
 
@@ -75,6 +82,7 @@ def settings() -> dict[str, tuple[tuple[str, ...], tuple[float, ...]]]:
         "ablations": (ABLATIONS, CLAIMED),
         **{f"draw-{seed}": (tuple(CONTROLS[0] + switch for switch in ("", *lent)), SMALL) for seed in SEEDS},
         "large": ((*every, *INSIDE, *ALSO_OURS), LARGE),
+        "leaders": ((*OURS, *LEADERS), CLAIMED),
     }
 
 
@@ -93,7 +101,7 @@ def configs(
                     task=task,
                     methods=methods,
                     budgets=budgets,
-                    limit=max(1, limit // 5) if name == "large" else limit,
+                    limit={"large": max(1, limit // 5), "leaders": max(MANY, limit)}.get(name, limit),
                     split=split,
                     batch_size=100 if model == "nano-llava" else 25,
                     seed=int(name.removeprefix("draw-")) if name.startswith("draw") else 0,
@@ -152,7 +160,8 @@ def _against_best(groups: Group, strata: dict[str, tuple[str, ...]], seed: int) 
     others = {method for method, _ in groups if method.split("+")[0] not in apart}
     published = {method for method in others if "+ln_n" not in method}
     for budget in LARGE + SMALL:
-        lent = [("with our bias", others)] if budget in CLAIMED else []  # elsewhere it is lent to none
+        # Elsewhere it is lent to none.
+        lent = [("with our bias", others)] if budget in CLAIMED and others != published else []
         for pool, among in [("as published", published), *lent]:
             there = {m: _mean(groups[m, budget]) for m in sorted(among) if (m, budget) in groups}
             if not there or (OURS[0], budget) not in groups:
@@ -207,27 +216,31 @@ def main() -> None:
         console.print(name)
         if evaluate_with_progress(config, False, console) is None:
             raise SystemExit("this evidence is made in one process")
-        part = (config.task, name.endswith("large"))  # of other items than the rest
+        part = (config.task, next((of for of in APART if name.endswith(of)), ""))
         made[part] = config
         for sample in read(config.folder / "samples.jsonl"):
             if config.seed and sample.method not in (FULL.name, BLIND.name):
                 sample = replace(sample, method=f"{sample.method} seed {config.seed}")
             samples.setdefault(part, {}).setdefault((sample.method, sample.budget, sample.id), sample)
-    for (task, large), config in list(made.items()) if len(TASKS[args.model]) > 1 else ():
-        made[TOGETHER, large] = config
-        of_all = samples.setdefault((TOGETHER, large), {})
-        of_all |= {(*key, task): _of_its_task(sample) for key, sample in samples[task, large].items()}
+    for (task, apart), config in list(made.items()) if len(TASKS[args.model]) > 1 else ():
+        made[TOGETHER, apart] = config
+        of_all = samples.setdefault((TOGETHER, apart), {})
+        of_all |= {(*key, task): _of_its_task(sample) for key, sample in samples[task, apart].items()}
     shape = DecoderShape.of(load(args.model, "cpu", "float32").model.config)
     tasks: dict[str, dict[str, Any]] = {}
-    for (task, large), config in made.items():
-        found = evidence(list(samples[task, large].values()), shape, config)
-        if task in tasks:  # the references are there already, on more items
+    leaders: dict[str, dict[str, Any]] = {}
+    for (task, apart), config in made.items():
+        found = evidence(list(samples[task, apart].values()), shape, config)
+        into = leaders if apart == "leaders" else tasks
+        if task in into:  # the references are there already, on more items
             found["rows"] = [row for row in found["rows"] if row["method"] not in (FULL.name, BLIND.name)]
             for key, values in found.items():
-                tasks[task][key] = tasks[task][key] + values
+                into[task][key] = into[task][key] + values
         else:
-            tasks[task] = {**environment(), "seed": 0, **found}
-    results = {"model": args.model, "limit": args.limit, "split": args.split, "tasks": tasks}
+            into[task] = {**environment(), "seed": 0, **found}
+    results = {
+        "model": args.model, "limit": args.limit, "split": args.split, "tasks": tasks, "leaders": leaders
+    }  # fmt: skip
     write_json(out / f"{args.model}.json", results)
     write_text(out / f"{args.model}.md", written(results))
     drawn(results, out / f"{args.model}.png")

@@ -20,8 +20,19 @@ def written(results: dict[str, Any]) -> str:
         "`+merge`: with our merging too. A fifth of the items where 22 % and more are kept.",
         "",
     ]
-    for task, found in results["tasks"].items():
-        lines += [f"## {task}", "", *_accuracies(found["rows"]), "", *_differences(found["against_best"]), ""]
+    more = {
+        f"{task}, {found['rows'][0]['n']} items: ours and the best of the others above": found
+        for task, found in results["leaders"].items()
+    }
+    for title, found in (results["tasks"] | more).items():
+        lines += [
+            f"## {title}",
+            "",
+            *_accuracies(found["rows"]),
+            "",
+            *_differences(found["against_best"]),
+            "",
+        ]
         lines += [*_switches(found["switched"]), ""]
         where = f"`{found['command']}`, commit {found['commit'] or 'unknown'}, {found['hardware']}"
         lines += [where, ""]

@@ -83,7 +83,9 @@ def test_one_command_writes_figures_table_and_picture(
         "published": ((*OURS, "divprune"), (0.11,)),
         "draw-1": (("random",), (0.11,)),
         "large": ((*OURS, "divprune"), (0.33,)),
+        "leaders": ((OURS[0], "divprune"), (0.11,)),
     }
+    monkeypatch.setattr(allocation, "MANY", 12)
     monkeypatch.setattr(allocation, "settings", lambda: few)
     monkeypatch.setitem(allocation.TASKS, "nano-llava", ("scene_vqa", "scene_sizes"))
     words = ["allocation", "--limit", "10", "--split", "validation"]
@@ -104,6 +106,12 @@ def test_one_command_writes_figures_table_and_picture(
     assert [row["accuracy"] for row in together] == pytest.approx(
         [(one["accuracy"] + other) / 2 for one, other in zip(rows, alone, strict=True)]
     )
+    more = found["leaders"]["scene_vqa"]
+    assert [(row["method"], row["n"]) for row in more["rows"]] == [
+        ("blind", 12), ("full", 12), (OURS[0], 12), ("divprune", 12),
+    ]  # fmt: skip
+    assert [pair["among"] for pair in more["against_best"]] == ["as published"]
+    assert found["leaders"]["all tasks"]["rows"][0]["n"] == 24
     table = (tmp_path / "nano-llava.md").read_text()
     assert "| `random seed 1` |" in table
     assert "`efe+merge+ln_n`" in table
