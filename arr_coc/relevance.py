@@ -81,7 +81,7 @@ class Norm:
 
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """In the unit of the embeddings."""
-        return centred(pictures.tokens, pictures.valid).norm(dim=2)
+        return torch.linalg.vector_norm(centred(pictures.tokens, pictures.valid), dim=2)
 
 
 @RELEVANCE.register("cls")

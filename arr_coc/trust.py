@@ -5,6 +5,7 @@ Nothing is labelled: the teacher is the attention of the full model, picture aft
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,7 +48,8 @@ class Rehearsal:
     def most(self) -> Float[Tensor, ""]:
         """E_p[ln N p]: what a preference that knew where the answer looks would explain."""
         n = self.valid.sum(1, keepdim=True)
-        return torch.special.xlogy(self.p, self.p * n).sum(1).mean()
+        nats: Tensor = torch.special.xlogy(self.p, self.p * n).sum(1).mean()
+        return nats
 
 
 def learn_experts(sources: Sequence[str], rehearsal: Rehearsal, apart: Bool[Tensor, " picture"]) -> Experts:
@@ -95,14 +97,14 @@ def _fitted(rehearsal: Rehearsal) -> tuple[Float[Tensor, " source"], Float[Tenso
 @torch.enable_grad()
 def _climb(value: Callable[[], Float[Tensor, ""]], parameters: list[Tensor]) -> None:
     """To the top, in place."""
-    steps = torch.optim.LBFGS(
+    steps: Any = torch.optim.LBFGS(
         parameters, max_iter=STEPS, tolerance_grad=1e-8, tolerance_change=1e-10, line_search_fn="strong_wolfe"
     )
 
-    def lower() -> Tensor:
+    def lower() -> Any:
         steps.zero_grad()
-        loss = -value()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss: Any = -value()
+        loss.backward()
         return loss
 
-    steps.step(lower)  # type: ignore[arg-type]
+    steps.step(lower)

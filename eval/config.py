@@ -93,9 +93,9 @@ class RunConfig:
             raise ValueError(f"these methods are the same once the switches are applied: {', '.join(names)}")
         for method, budget in self.settings():
             allocator = method.allocator(budget, self.seed)  # says what cannot be built
-            # What a learned preference reads is known when it is loaded.
-            known = allocator is not None and not method.learned
-            if known and set(allocator.needs) & set(GIVEN) and not self.clip:
+            if allocator is None or method.learned:
+                continue  # what a learned preference reads is known when it is loaded
+            if set(allocator.needs) & set(GIVEN) and not self.clip:
                 raise ValueError(NO_CLIP)
 
     def opened(self, family: str = "") -> Task:
