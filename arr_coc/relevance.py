@@ -81,7 +81,8 @@ class Norm:
 
     def __call__(self, pictures: Pictures) -> Float[Tensor, "picture visual"]:
         """In the unit of the embeddings."""
-        return torch.linalg.vector_norm(centred(pictures.tokens, pictures.valid), dim=2)
+        loud: Tensor = torch.linalg.vector_norm(centred(pictures.tokens, pictures.valid), dim=2)
+        return loud
 
 
 @RELEVANCE.register("cls")
