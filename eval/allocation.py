@@ -117,7 +117,7 @@ def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> d
     """Rows, strata, and ours against the best of the others, of one task."""
     settings = list(dict.fromkeys((s.method, s.budget) for s in samples))
     groups = grouped(samples, settings)
-    strata = {s.id: strata_of(s) for s in samples}
+    strata = {name: strata_of(sample) for name, sample in {s.id: s for s in samples}.items()}
     found = [
         {key: row[key] for key in KEPT}
         | {"strata": {name: _mean(part) for name, part in _by_stratum(group, strata).items()}}
