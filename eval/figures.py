@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from arr_coc.eval.allocation import CLAIMED, INSIDE, OURS, POOLED, RATED
+from arr_coc.eval.allocation import CLAIMED, INSIDE, OURS, POOLED, RATED, TOGETHER
 from arr_coc.eval.environment import source_folder
 
-ALLOCATION, NANO, PREFILL = "allocation/nano-llava.json", "nano.json", "bench/prefill.json"
+LLAVA, QWEN = "allocation/nano-llava.json", "allocation/nano-qwen.json"
+NANO, PREFILL = "nano.json", "bench/prefill.json"
 MODELS, ADAPTIVE = "families.json", "allocation/adaptive.json"
-FILES = (ALLOCATION, NANO, PREFILL, MODELS, ADAPTIVE)
+FILES = (LLAVA, QWEN, NANO, PREFILL, MODELS, ADAPTIVE)
 CONTROLS = ("random", "pool")
 
 
@@ -21,7 +22,7 @@ def tables(results: Path) -> dict[str, str]:
     """Marker in the README -> the lines that belong there."""
     read = {name: json.loads((results / name).read_text()) for name in FILES}
     return {
-        "allocation": _allocation(read[ALLOCATION], read[ADAPTIVE]),
+        "allocation": _allocation(read[LLAVA], read[QWEN], read[ADAPTIVE]),
         "nano": _nano(read[NANO]),
         "prefill": _prefill(read[PREFILL]),
         "families": _families(read[MODELS]),
@@ -38,38 +39,50 @@ def rebuilt(readme: str, results: Path) -> str:
     return readme
 
 
-def _allocation(data: dict[str, Any], adaptive: dict[str, Any]) -> str:
-    found = data["tasks"]["scene_vqa"]
+def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str, Any]) -> str:
+    models = {"nano-llava": llava["tasks"]["scene_vqa"], "nano-qwen": qwen["tasks"][TOGETHER]}
     published = {method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE)}
-    rows = {(row["method"], row["budget"]): row for row in found["rows"]}
-    full, blind = rows["full", 1.0], rows["blind", 0]
+    rows = {
+        (model, row["method"], row["budget"]): row for model, found in models.items() for row in found["rows"]
+    }
+    shown = " and ".join(
+        f"{rows[model, 'full', 1.0]['n']} of {task} (`{model}`: all tokens "
+        f"{_percent(rows[model, 'full', 1.0])}, none {_percent(rows[model, 'blind', 0])})"
+        for model, task in (("nano-llava", "SceneVQA"), ("nano-qwen", "SceneVQA at six sizes and of reading"))
+    )
     gains = ", ".join(
         f"{_points(held['difference'])} [{_interval(held['ci95'])}] at {held['mean']}"
         for held in adaptive["held"]
     )
+    cases = [(model, budget) for model in models for budget in CLAIMED]
     lines = [
-        f"Accuracy in % on {full['n']} unseen items of SceneVQA, `nano-llava`; all 576 tokens: "
-        f"{_percent(full)}, none: {_percent(blind)}. `+ln_n`: a kept token weighs what it stands for; "
-        "`+merge`: and is the mean of it. In brackets: ours minus the *best* of the others there, of "
+        f"Accuracy in % on unseen items: {shown}. `+ln_n`: a kept token weighs what it stands for; "
+        f"`+merge`: and is the mean of it. In brackets: `{OURS[0]}` minus the *best* of the others there, of "
         f"{len(published)} published methods and the controls, with its 95 % interval "
-        f"(`eval/results/{ALLOCATION}`; all of them, five budgets, strata: in the `.md` beside it). Points "
+        "(`eval/results/allocation/`; all of them, and strata: in the `.md` there). Points "
         f"that `auto:` gains on the same number for every item: {gains} (`eval/results/{ADAPTIVE}`).",
         "",
-        "| kept | " + " | ".join(f"{100 * budget:g} %" for budget in CLAIMED) + " |",
-        "|---|" + "---|" * len(CLAIMED),
+        "| kept | " + " | ".join(f"`{model}` {100 * budget:g} %" for model, budget in cases) + " |",
+        "|---|" + "---|" * len(cases),
     ]
     for method in (*OURS, "seed", *CONTROLS):
-        cells = [f"{100 * rows[method, budget]['accuracy']:.1f}" for budget in CLAIMED]
+        cells = [_percent(rows[model, method, budget]) for model, budget in cases]
         lines.append(f"| `{method}` | " + " | ".join(cells) + " |")
     for among in ("as published", "with our bias"):
-        pairs = {pair["budget"]: pair for pair in found["against_best"] if pair["among"] == among}
-        cells = [
-            f"{100 * pairs[budget]['accuracy'][1]:.1f} `{pairs[budget]['best']}` "
-            f"({_points(pairs[budget]['difference'])} [{_interval(pairs[budget]['ci95'])}])"
-            for budget in CLAIMED
-        ]
+        pairs = {
+            (model, pair["budget"]): pair
+            for model, found in models.items()
+            for pair in found["against_best"]
+            if pair["among"] == among
+        }
+        cells = [_best(pairs[case]) if case in pairs else "not run" for case in cases]
         lines.append(f"| best of the others, {among} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _best(pair: dict[str, Any]) -> str:
+    theirs, gained = 100 * pair["accuracy"][1], _points(pair["difference"])
+    return f"{theirs:.1f} `{pair['best']}` ({gained} [{_interval(pair['ci95'])}])"
 
 
 def _nano(data: dict[str, Any]) -> str:
