@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from arr_coc.listen import attention_of, overhear
+from arr_coc.listen import attention_of, overhear, question
 from arr_coc.parts import Parts
 
 
@@ -20,7 +20,7 @@ def gazed(parts: Parts, text: Bool[Tensor, "batch seq"]) -> Iterator[list[Float[
     every layer with attention adds its share, in order; a row sums to at most 1. Raises ValueError where no
     layer has attention.
     """
-    last = text & (text.flip(1).long().cumsum(1).flip(1) == 1)
+    last = question(text, 1)
     said: list[Float[Tensor, "batch seq"]] = []
 
     def hear(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
