@@ -3,17 +3,15 @@
 How far each source of relevance is to be trusted is its precision, which is learned: see `trust`.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from json import dumps, loads
 from math import isfinite
 from pathlib import Path
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from arr_coc.preference import PREFERENCES, standardised
+from arr_coc.preference import PREFERENCES, check_habit, log_preference, needed_by, witnessed
 from arr_coc.relevance import RELEVANCE
 from arr_coc.types import Pictures
 
@@ -26,7 +24,7 @@ WAY_OUT = "run arr-coc calibrate MODEL, and give its file with --need, or load_e
 @PREFERENCES.register(LEARNED)
 @dataclass(frozen=True)
 class Experts:
-    """Wanted is what several sources agree on: N pi = (1 - eps) N softmax(sum_s gamma_s z_s) + eps, in nats.
+    """Wanted is what several sources agree on, each trusted as far as it says: `log_preference`, in nats.
 
     z_s is the score of source s, standardised over the picture; a negative gamma_s turns it around, and at 0
     it has no say. Without sources nothing was learned, and calling it says how to.
@@ -51,8 +49,7 @@ class Experts:
             raise ValueError(
                 f"every source has one gamma; got {len(self.sources)} sources, {len(self.gammas)} gammas"
             )
-        if not 0.0 <= self.eps <= 1.0:
-            raise ValueError(f"eps must lie in [0, 1], got {self.eps}")
+        check_habit(self.eps)
         if not all(map(isfinite, (*self.gammas, self.together, self.most))):
             raise ValueError(f"gammas and nats must be finite, got {self.gammas}")
         for name in self.sources:
@@ -88,26 +85,3 @@ def load_experts(path: str | Path) -> Experts:
         return Experts(tuple(map(str, said["sources"])), gammas, eps, alone, together, most)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged or holds no preference ({error}): {WAY_OUT}") from error
-
-
-def needed_by(sources: Sequence[str]) -> tuple[str, ...]:
-    """What these sources read of the vision tower, without repetition."""
-    return tuple(sorted({tap for name in sources for tap in RELEVANCE[name].needs}))
-
-
-def witnessed(sources: Sequence[str], pictures: Pictures) -> Float[Tensor, "picture visual source"]:
-    """The standardised score of every source; 0 at padding."""
-    return torch.stack([standardised(RELEVANCE[s]()(pictures), pictures.valid) for s in sources], dim=2)
-
-
-def log_preference(
-    z: Float[Tensor, "picture visual source"],
-    valid: Bool[Tensor, "picture visual"],
-    gammas: Float[Tensor, " source"],
-    eps: Float[Tensor, ""],
-) -> Float[Tensor, "picture visual"]:
-    """ln(N pi); 0 at padding, where no gradient is NaN."""
-    log_n = valid.sum(1, keepdim=True).to(z).log()
-    log_pi = (z @ gammas).masked_fill(~valid, -torch.inf).log_softmax(1).masked_fill(~valid, 0.0)
-    mixed = torch.logaddexp(log_n + torch.log1p(-eps) + log_pi, eps.log())
-    return mixed.masked_fill(~valid, 0.0)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from arr_coc.assignment import Assignment, listed
-from arr_coc.preference import centred
+from arr_coc.centring import centred
 from arr_coc.types import Pictures
 
 NATS = 2.0

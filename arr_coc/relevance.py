@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from arr_coc.centring import centred
 from arr_coc.diversity import cosines
-from arr_coc.preference import best_word, centred
 from arr_coc.registry import Registry
 from arr_coc.types import Pictures
 
@@ -41,6 +41,15 @@ def words_and_tokens(pictures: Pictures) -> Float[Tensor, "picture text visual"]
     """
     words = torch.where(pictures.asked[..., None], pictures.query, 0.0)
     return cosines(words, centred(pictures.tokens, pictures.valid))
+
+
+def best_word(
+    alike: Float[Tensor, "picture visual text"], asked: Bool[Tensor, "picture text"]
+) -> Float[Tensor, "picture visual"]:
+    """Largest similarity to any word; 0 where there are no words."""
+    if alike.shape[2] == 0:
+        return torch.zeros_like(alike.sum(2))
+    return torch.where(asked.any(1)[:, None], alike.masked_fill(~asked[:, None], -torch.inf).amax(2), 0.0)
 
 
 @RELEVANCE.register("text")

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from arr_coc.experts import Experts, log_preference
+from arr_coc.experts import Experts
+from arr_coc.preference import log_preference
 
 START = 0.1
 """Where the search for eps begins."""

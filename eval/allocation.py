@@ -45,14 +45,15 @@ ALSO_OURS = ("efe_depth", "quadtree", "saccade")
 """Between the layers, over a pyramid, and after a glimpse: neither the claim nor among the others."""
 LEADERS = ("cdpruner", "eadp")
 """The best of the others as published, on either model and at either of the claimed budgets: these and ours
-are asked about more items of scenes, whose strata are many."""
+are asked about more items, for strata are many."""
 MANY = 2000
 """Items of each task, then."""
 CONTROLS = ("random", "stride", "seed", "seed_per_sample")
 SMALLER = ("pool", "downsample")
 ABLATIONS = (
-    "efe+indifferent+ln_n", "efe+modular+ln_n", "efe+trace+ln_n", "efe+nearest+ln_n", "efe+logdet+ln_n",
-    "efe+facility+ln_n", "efe+merge", "efe+ln_n+compact", "efe+merge+ln_n+centroid",
+    "efe+indifferent+ln_n", "efe+text+ln_n", "efe+words+ln_n", "efe+modular+ln_n", "efe+trace+ln_n",
+    "efe+nearest+ln_n", "efe+logdet+ln_n", "efe+facility+ln_n", "efe+merge", "efe+ln_n+compact",
+    "efe+merge+ln_n+centroid",
 )  # fmt: skip
 KEPT = ("method", "budget", "n", "failed", "accuracy", "ci95", "above_blind", "kept_tokens", "visual_tokens",
         "token_layers", "prefill_flops")  # fmt: skip
@@ -92,7 +93,7 @@ def configs(
     """What is run, by name."""
     for task in TASKS[model]:
         for name, (methods, budgets) in settings().items():
-            if (only and name not in only) or (name == "leaders" and task == "scene_reading"):
+            if only and name not in only:
                 continue
             yield (
                 f"{task}-{name}",
@@ -201,7 +202,9 @@ def main() -> None:
     )
     parser.add_argument("--model", choices=list(TASKS), default="nano-llava")
     parser.add_argument("--limit", type=int, default=2000, help="items of each task")
-    parser.add_argument("--split", default="test", help="validation: to choose settings by")
+    parser.add_argument(
+        "--split", default="retest", help="validation: to choose settings by; test: what was looked at before"
+    )
     parser.add_argument("--only", nargs="*", default=(), choices=list(settings()), help="of the runs, these")
     parser.add_argument(
         "--runs", type=Path, default=Path("runs/allocation"), help="folder of the evaluations"

@@ -17,7 +17,7 @@ def written(results: dict[str, Any]) -> str:
         f"`{results['model']}`, {results['limit']} items of each task ({results['split']}), accuracy in %. "
         "Budgets are the fraction of visual tokens kept, for methods inside the language model on average "
         "over its layers; in brackets what was kept where that differs. `+ln_n`: with our log-precision; "
-        "`+merge`: with our merging too. A fifth of the items where 22 % and more are kept.",
+        "`+merge`: with our merging too. Where 22 % and more are kept, a fifth of the items.",
         "",
     ]
     more = {

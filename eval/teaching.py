@@ -18,9 +18,10 @@ from arr_coc.attach import attached
 from arr_coc.eval.models import Loaded
 from arr_coc.eval.prompt import prompt
 from arr_coc.eval.tasks.task import Item, looked_at
-from arr_coc.experts import Experts, needed_by, witnessed
+from arr_coc.experts import Experts
 from arr_coc.gaze import gazed
 from arr_coc.parts import parts_of
+from arr_coc.preference import needed_by, witnessed
 from arr_coc.trust import Rehearsal, learn_experts
 from arr_coc.types import Context
 

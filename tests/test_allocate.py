@@ -7,8 +7,8 @@ import torch
 from torch.testing import assert_close
 
 from arr_coc.allocate import Allocator
+from arr_coc.centring import centred
 from arr_coc.merge import NATS
-from arr_coc.preference import centred
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.select import SELECTORS

@@ -12,10 +12,10 @@ from torch.testing import assert_close
 from arr_coc.adapters.tiny import PICTURE
 from arr_coc.allocate import Allocator
 from arr_coc.attach import attached
-from arr_coc.experts import Experts, load_experts, needed_by, witnessed
+from arr_coc.experts import Experts, load_experts
 from arr_coc.gaze import gazed
 from arr_coc.parts import parts_of
-from arr_coc.preference import WordPreference, needs_of
+from arr_coc.preference import PREFERENCES, SourcePreference, needed_by, needs_of, witnessed
 from arr_coc.relevance import RELEVANCE
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.scorers.efe_depth import DepthEFE
@@ -61,9 +61,23 @@ def test_the_preference_is_the_softmax_of_weighed_standardised_scores_with_a_flo
     assert_close(got[0], (0.8 * 4 * pi / pi.sum() + 0.2).log())
 
 
-def test_one_expert_that_hears_words_is_the_preference_by_words() -> None:
+BY_SOURCES = [kind for kind in PREFERENCES.values() if issubclass(kind, SourcePreference)]
+
+
+@pytest.mark.parametrize("kind", BY_SOURCES)
+def test_a_preference_by_sources_is_a_product_of_experts_that_are_trusted_alike(
+    kind: type[SourcePreference],
+) -> None:
     these = pictures([30, 8])
-    assert_close(Experts(("words",), (1.3,), eps=0.1)(these), WordPreference(gamma=1.3, eps=0.1)(these))
+    assert these.taps is not None
+    these = replace(these, taps=replace(these.taps, clip=these.tokens[..., 0]))
+    each = 1.2 / len(kind.sources)
+    experts = Experts(kind.sources, (each,) * len(kind.sources), eps=0.1)
+    assert_close(kind(gamma=1.2, eps=0.1)(these), experts(these))
+
+
+def test_the_question_is_heard_as_a_whole_and_word_by_word() -> None:
+    assert {kind.sources for kind in BY_SOURCES} >= {("text",), ("words",), ("text", "words")}
 
 
 def test_experts_see_neither_neighbours_nor_padding_nor_order() -> None:

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from arr_coc.climb import Valued
 from arr_coc.epistemic import EPISTEMIC
-from arr_coc.preference import Indifferent, WordPreference
+from arr_coc.preference import Indifferent, QuestionPreference, WordPreference
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.scorers.random import Random
@@ -172,9 +172,8 @@ def test_efe_attends_to_the_part_of_the_picture_that_a_word_resembles() -> None:
 
 def test_preferences_average_to_one_and_never_fall_below_the_floor() -> None:
     these = pictures([20, 9, 1])
-    for similarity in ("cosine", "dot"):
-        log_preference = WordPreference(gamma=2.0, eps=0.2, similarity=similarity, centre_words=True)(these)
-        preference = log_preference.exp() * these.valid
+    for kind in (QuestionPreference, WordPreference):
+        preference = kind(gamma=2.0, eps=0.2)(these).exp() * these.valid
         assert_close(preference.sum(1), these.count.float())
         assert (preference[these.valid] >= 0.2 - 1e-6).all()
 
@@ -203,7 +202,7 @@ def test_efe_refuses_settings_that_make_no_sense(settings: dict[str, object], wh
         ExpectedFreeEnergy(**settings)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("settings", "what"), [({"eps": 1.5}, "eps"), ({"similarity": "cos"}, "cosine")])
-def test_a_preference_refuses_settings_that_make_no_sense(settings: dict[str, object], what: str) -> None:
-    with pytest.raises(ValueError, match=what):
-        WordPreference(**settings)  # type: ignore[arg-type]
+@pytest.mark.parametrize("eps", [-0.1, 1.5])
+def test_a_preference_refuses_a_habit_that_is_no_share(eps: float) -> None:
+    with pytest.raises(ValueError, match="eps"):
+        WordPreference(eps=eps)

@@ -10,8 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 import arr_coc.experts  # noqa: F401  (adds to PREFERENCES)
+from arr_coc.centring import centred
 from arr_coc.epistemic import EPISTEMIC
-from arr_coc.preference import Preference, centred, needs_of, preference
+from arr_coc.preference import Preference, needs_of, preference
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores
 
@@ -30,7 +31,7 @@ class ExpectedFreeEnergy:
     selector: ClassVar[str] = "greedy"
     epistemic: str = "readouts"
     """Value of sets: `readouts`, `trace`, `nearest`, `logdet`, `facility` or `modular` (`EPISTEMIC`)."""
-    preference: str | Preference = "words"
+    preference: str | Preference = "question"
     """What the question would like to see: a name in `PREFERENCES`, or one with settings of its own."""
     sigma2: float = 0.05
     """Noise of reading a token, as a share of the mean token energy: the scale of redundancy."""

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from arr_coc.preference import Preference, WordPreference, centred, needs_of, preference
+from arr_coc.centring import centred
+from arr_coc.preference import Preference, needs_of, preference
 from arr_coc.quadtree import best_cut, curve_of, on_curve
 from arr_coc.scorers import SCORERS
 from arr_coc.types import Pictures, Scores, Selection
@@ -28,9 +29,8 @@ class Quadtree:
 
     selector: ClassVar[str] = "own"
     positional: ClassVar[bool] = True
-    preference: str | Preference = WordPreference(gamma=1.0)  # noqa: RUF009 (frozen)
-    """What the question would like to see; sharper than for tokens that are chosen, as what is averaged is
-    lost."""
+    preference: str | Preference = "words"
+    """What the question would like to see: a name in `PREFERENCES`, or one with settings of its own."""
     sigma2: float = 0.05
     """Noise of reading a token, as a share of the mean token energy."""
 
