@@ -13,12 +13,14 @@ class Coverage:
     With `appeal`, what a token would add is multiplied by its own, which steers and is no value of sets any
     more. O(targets N) memory; a step costs N for each target that the new token covers better, so that late
     steps are cheap. What is taken off the gains drifts in float32: every `REFRESH` steps they are made anew,
-    and at every step on a GPU, which is faster there than to let the host know how many there are.
+    and at every step on a GPU, which is faster there than to let the host know which targets these are.
 
     A climb explores a copy: it shares `alike`, for nothing here is changed in place.
     """
 
-    REFRESH = 16
+    REFRESH = 32
+    AT_ONCE = 256
+    """Targets that are looked at together: what they are told stays in the cache of a processor."""
 
     def __init__(
         self,
@@ -49,13 +51,21 @@ class Coverage:
             self._gains = self._made_anew()
             return
         better = self._best > before
-        # A host sync: how many targets are covered better, in the picture that has most of them.
-        most = int(better.sum(1).max()) if better.numel() else 0
-        which = better.byte().argsort(dim=1, descending=True, stable=True)[:, :most]
-        low, high = before.gather(1, which)[..., None], self._best.gather(1, which)[..., None]
-        alike = self._alike[self._picture[:, None], which]  # (picture, covered better, visual)
-        lost = torch.minimum(torch.maximum(alike, low), high).sub_(low)
-        self._gains = (self._gains - (self._weights.gather(1, which)[:, None] @ lost)[:, 0]).relu_()
+        # A host sync: which targets are covered better.
+        picture, target = better.nonzero(as_tuple=True)
+        gains = self._gains.clone()
+        for few in torch.arange(len(picture), device=picture.device).split(self.AT_ONCE):
+            self._take_off(gains, before, picture[few], target[few])
+        self._gains = gains.relu_()
+
+    def _take_off(self, gains: Tensor, before: Tensor, picture: Tensor, target: Tensor) -> None:
+        """What these targets, sorted by picture, no longer have to gain."""
+        low, high = before[picture, target, None], self._best[picture, target, None]
+        lost = self._alike[picture, target].clamp_(low, high).sub_(low)  # (covered better, visual)
+        of, row = picture.unique_consecutive(return_inverse=True)
+        weights = lost.new_zeros(len(of), len(target))
+        weights[row, torch.arange(len(target), device=target.device)] = self._weights[picture, target]
+        gains[of] -= weights @ lost
 
     def _made_anew(self) -> Float[Tensor, "picture visual"]:
         gains: Tensor = (self._weights[:, None] @ (self._alike - self._best[..., None]).relu_())[:, 0]

@@ -5,6 +5,7 @@ read z_j + noise of variance sigma2 at every j in S; C, the posterior covariance
 `weights` (omega: mean 1 over a picture's tokens, 0 at padding) say how much the question asks of each token.
 """
 
+from copy import copy
 from typing import Protocol
 
 import torch
@@ -77,19 +78,19 @@ class KernelTrace:
 
 
 class FactorTrace:
-    """The same as `KernelTrace` in O(N rank) a step and memory: C = X Z', and only Z changes.
+    """The same as `KernelTrace` in one pass over the features a step: see `Posterior`.
 
     The sums of squares are recomputed every `REFRESH` steps: their update subtracts, and drifts in float32.
     """
 
-    REFRESH = 8
+    REFRESH = 16
 
     def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
-        self._picture = torch.arange(len(features), device=features.device)
         self._weights, self._sigma2 = weights, sigma2
-        self._features, self._left = features, features.clone()
+        self._posterior = Posterior(features, sigma2)
         self._asked = features.transpose(1, 2) @ (features * weights[..., None])  # (picture, rank, rank)
-        self._squares, self._unknown = self._diagonals()
+        self._squares = self._made_anew()
+        self._unknown = features.square().sum(2)
         self._history = [self._unknown]
 
     def gains(self) -> PerToken:
@@ -98,27 +99,65 @@ class FactorTrace:
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Condition the field on one more token a picture."""
-        row = self._left[self._picture, picked][..., None]
-        column, ratio = _observe(self._features, row, self._picture, picked, self._sigma2)
+        row = self._posterior.row(picked)
+        asked = row @ self._asked
+        column, cross = self._posterior.columns(torch.cat([row, asked @ self._posterior.left], dim=1)).unbind(
+            1
+        )
+        total = (asked * row).sum((1, 2))[:, None]
+        ratio = self._posterior.observe(picked, row, column)
         if len(self._history) % self.REFRESH:
-            towards = self._asked @ row
-            cross = (self._left @ towards)[..., 0]  # C omega column
-            total = (row.transpose(1, 2) @ towards)[..., 0]
             self._squares = torch.addcmul(self._squares, ratio, ratio * total - 2 * cross).relu_()
-            self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
-            self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
         else:
-            self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
-            self._squares, self._unknown = self._diagonals()
+            self._squares = self._made_anew()
+        self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
         self._history.append(self._unknown)
 
     def values(self) -> Float[Tensor, "picture steps"]:
         """Information about what the question asks for, in nats."""
         return _predictive_nats(self._history, self._weights, self._sigma2)
 
-    def _diagonals(self) -> tuple[PerToken, PerToken]:
-        """Diagonals of C omega C and of C, straight from Z."""
-        return ((self._left @ self._asked) * self._left).sum(2), (self._features * self._left).sum(2).relu_()
+    def _made_anew(self) -> PerToken:
+        """Diagonal of C omega C, omega between."""
+        features, left = self._posterior.features, self._posterior.left
+        return ((left @ self._asked @ left @ features) * features).sum(1).relu_()
+
+
+class Posterior:
+    """C = X M X', where only M changes: to observe a token takes a vector of `rank` off it, not an N x rank
+    matrix, so that what a step reads is X, once.
+    """
+
+    def __init__(self, features: Features, sigma2: float) -> None:
+        self.features = features.transpose(1, 2).contiguous()
+        """X', (picture, rank, visual)."""
+        self.left = torch.eye(features.shape[2], dtype=features.dtype, device=features.device).repeat(
+            len(features), 1, 1
+        )
+        """M, (picture, rank, rank); symmetric."""
+        self._picture = torch.arange(len(features), device=features.device)
+        self._sigma2 = sigma2
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "Posterior":
+        other = copy(self)  # X never changes
+        other.left = self.left.clone()
+        return other
+
+    def row(self, picked: Int[Tensor, " picture"]) -> Float[Tensor, "picture 1 rank"]:
+        """That of X M at a token a picture."""
+        return self.features[self._picture, :, picked][:, None] @ self.left
+
+    def columns(self, rows: Float[Tensor, "picture rows rank"]) -> Float[Tensor, "picture rows visual"]:
+        """rows X': of the row of a token, the column of C there."""
+        return rows @ self.features
+
+    def observe(
+        self, picked: Int[Tensor, " picture"], row: Float[Tensor, "picture 1 rank"], column: PerToken
+    ) -> PerToken:
+        """Condition on it; returns its column over its variance."""
+        read = column[self._picture, picked, None].relu() + self._sigma2
+        self.left.baddbmm_(row.transpose(1, 2) / read[..., None], row, alpha=-1)
+        return column / read
 
 
 @EPISTEMIC.register("logdet")
@@ -130,11 +169,9 @@ class LogDet:
     """
 
     def __init__(self, features: Features, weights: PerToken, sigma2: float) -> None:
-        self._picture = torch.arange(len(features), device=features.device)
         self._sigma2 = sigma2
-        self._features = features * weights.sqrt()[..., None]
-        self._left = self._features.clone()
-        self._unknown = self._features.square().sum(2)
+        self._posterior = Posterior(features * weights.sqrt()[..., None], sigma2)
+        self._unknown = self._posterior.features.square().sum(1)
 
     def gains(self) -> PerToken:
         """Nats that each token would add."""
@@ -142,9 +179,9 @@ class LogDet:
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """Condition the field on one more token a picture."""
-        row = self._left[self._picture, picked][..., None]
-        column, ratio = _observe(self._features, row, self._picture, picked, self._sigma2)
-        self._left.addcmul_(ratio[..., None], row.transpose(1, 2), value=-1)
+        row = self._posterior.row(picked)
+        column = self._posterior.columns(row)[:, 0]
+        ratio = self._posterior.observe(picked, row, column)
         self._unknown = torch.addcmul(self._unknown, ratio, column, value=-1).relu_()
 
 
@@ -161,18 +198,6 @@ class Modular:
 
     def add(self, picked: Int[Tensor, " picture"]) -> None:
         """No token makes another one less worth."""
-
-
-def _observe(
-    features: Features,
-    row: Float[Tensor, "picture rank 1"],
-    picture: Int[Tensor, " picture"],
-    picked: Int[Tensor, " picture"],
-    sigma2: float,
-) -> tuple[PerToken, PerToken]:
-    """Column of C = X Z' at the picked token, whose row of Z is given; and the same over its variance."""
-    column = (features @ row)[..., 0]
-    return column, column / (column[picture, picked, None].relu() + sigma2)
 
 
 def _predictive_nats(

@@ -103,7 +103,7 @@ def drawn(results: dict[str, Any], path: Path) -> None:
     """Accuracy against tokens kept, one panel a task: ours, the best of the others, and the controls."""
     from matplotlib.figure import Figure
 
-    tasks = results["tasks"]
+    tasks = results["tasks"] or results["leaders"]
     figure = Figure(figsize=(6.4 * len(tasks), 4.4), dpi=150, layout="constrained")
     for axes, (task, found) in zip(
         figure.subplots(1, len(tasks), squeeze=False)[0], tasks.items(), strict=True
