@@ -8,7 +8,7 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from arr_coc.listen import attention_of, overhear, question
+from arr_coc.listen import attention_in, attention_of, overhear, question
 from arr_coc.parts import Parts
 
 
@@ -37,12 +37,8 @@ def gazed(parts: Parts, text: Bool[Tensor, "batch seq"]) -> Iterator[list[Float[
 def _attentions(parts: Parts) -> list[nn.Module]:
     """Of the layers that have one: some carry a state instead."""
     path = parts.family.attention
-    found = []
-    for layer in attrgetter(parts.family.layers)(parts.decoder):
-        try:
-            found.append(attrgetter(path)(layer))
-        except AttributeError:
-            continue
+    asked = [attention_in(layer, path) for layer in attrgetter(parts.family.layers)(parts.decoder)]
+    found = [attention for attention in asked if attention is not None]
     if not found:
         raise ValueError(
             f"the family looks for {path!r} in the layers of a {type(parts.decoder).__name__}, and none has "

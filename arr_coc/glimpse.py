@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from arr_coc.allocation import Glimpse
 from arr_coc.attention import TAKES_A_FLOAT_MASK
 from arr_coc.cut import Cut
-from arr_coc.listen import attention_of, overhear, question
+from arr_coc.listen import attention_in, attention_of, overhear, question
 from arr_coc.parts import Parts
 
 INSTEAD = "choose a method that decides without a glimpse, such as 'efe'"
@@ -77,18 +77,10 @@ def read(
 
 def _listened_to(layers: nn.ModuleList, glimpse: Glimpse, path: str) -> list[nn.Module]:
     """The attention of these layers; where each of them carries a state instead, of the last one before."""
-    found = {n: _at(layer, path) for n, layer in enumerate(layers[: glimpse.until])}
+    found = {n: attention_in(layer, path) for n, layer in enumerate(layers[: glimpse.until])}
     there = {n: attention for n, attention in found.items() if attention is not None}
     last = max(there, default=0)
     return [attention for n, attention in there.items() if n >= min(glimpse.since, last)]
-
-
-def _at(layer: nn.Module, path: str) -> nn.Module | None:
-    try:
-        attention: nn.Module = attrgetter(path)(layer)
-    except AttributeError:
-        return None
-    return attention
 
 
 def _enough(module: nn.Module, args: Any) -> None:

@@ -1,5 +1,6 @@
 """What the words of a prompt attend to in one layer of a decoder, found out on the side."""
 
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -36,6 +37,15 @@ class Overheard:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._cache, name)
+
+
+def attention_in(layer: nn.Module, path: str) -> nn.Module | None:
+    """The attention module of a layer; None where it carries a state instead."""
+    try:
+        attention: nn.Module = attrgetter(path)(layer)
+    except AttributeError:
+        return None
+    return attention
 
 
 def overhear(
