@@ -106,7 +106,7 @@ def test_learned_is_a_switch_that_is_filled_by_what_was_learned() -> None:
     assert method.needs(0.11, 0, TRUSTED) == ("received",)
     other = Method.parse("efe+ln_n").allocator(0.11, 0, experts=TRUSTED)
     assert other == Allocator(scorer=other.scorer, budget=0.11, precision=True)  # type: ignore[union-attr]
-    assert other.scorer.preference == "words"  # type: ignore[union-attr]
+    assert other.scorer.preference == "question"  # type: ignore[union-attr]
 
 
 def test_a_method_that_was_not_calibrated_says_so_before_anything_is_asked(tmp_path: Path) -> None:
