@@ -54,7 +54,7 @@ class Coverage:
         # A host sync: which targets are covered better.
         picture, target = better.nonzero(as_tuple=True)
         gains = self._gains.clone()
-        for few in torch.arange(len(picture), device=picture.device).split(self.AT_ONCE):
+        for few in torch.split(torch.arange(len(picture), device=picture.device), self.AT_ONCE):
             self._take_off(gains, before, picture[few], target[few])
         self._gains = gains.relu_()
 
@@ -62,7 +62,7 @@ class Coverage:
         """What these targets, sorted by picture, no longer have to gain."""
         low, high = before[picture, target, None], self._best[picture, target, None]
         lost = self._alike[picture, target].clamp_(low, high).sub_(low)  # (covered better, visual)
-        of, row = picture.unique_consecutive(return_inverse=True)
+        of, row = torch.unique_consecutive(picture, return_inverse=True)
         weights = lost.new_zeros(len(of), len(target))
         weights[row, torch.arange(len(target), device=target.device)] = self._weights[picture, target]
         gains[of] -= weights @ lost
