@@ -101,9 +101,8 @@ class FactorTrace:
         """Condition the field on one more token a picture."""
         row = self._posterior.row(picked)
         asked = row @ self._asked
-        column, cross = self._posterior.columns(torch.cat([row, asked @ self._posterior.left], dim=1)).unbind(
-            1
-        )
+        both = torch.cat([row, asked @ self._posterior.left], dim=1)
+        column, cross = self._posterior.columns(both).unbind(1)  # of C, and of C omega C
         total = (asked * row).sum((1, 2))[:, None]
         ratio = self._posterior.observe(picked, row, column)
         if len(self._history) % self.REFRESH:
