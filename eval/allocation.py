@@ -44,10 +44,9 @@ INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
 ALSO_OURS = ("efe_depth", "quadtree", "saccade")
 """Between the layers, over a pyramid, and after a glimpse: neither the claim nor among the others."""
 LEADERS = ("cdpruner", "eadp")
-"""The best of the others as published, on either model and at either of the claimed budgets: these and ours
-are asked about more items, for strata are many."""
+"""The best of the others as published, on either model: these and ours are asked about `MANY` items of each
+task, for strata are many."""
 MANY = 2000
-"""Items of each task, then."""
 CONTROLS = ("random", "stride", "seed", "seed_per_sample")
 SMALLER = ("pool", "downsample")
 ABLATIONS = (
@@ -116,8 +115,7 @@ def configs(
 
 def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> dict[str, Any]:
     """Rows, strata, and ours against the best of the others, of one task."""
-    settings = list(dict.fromkeys((s.method, s.budget) for s in samples))
-    groups = grouped(samples, settings)
+    groups = grouped(samples, list(dict.fromkeys((s.method, s.budget) for s in samples)))
     strata = {name: strata_of(sample) for name, sample in {s.id: s for s in samples}.items()}
     found = [
         {key: row[key] for key in KEPT}
@@ -134,8 +132,7 @@ def evidence(samples: list[Sample], shape: DecoderShape, config: RunConfig) -> d
 
 def _of_its_task(sample: Sample) -> Sample:
     """Named so that it can stand beside items of other tasks."""
-    task = sample.task
-    return replace(sample, id=f"{task}/{sample.id}", picture=f"{task}/{sample.picture}")
+    return replace(sample, id=f"{sample.task}/{sample.id}", picture=f"{sample.task}/{sample.picture}")
 
 
 def strata_of(sample: Sample) -> tuple[str, ...]:
@@ -203,12 +200,10 @@ def main() -> None:
     parser.add_argument("--model", choices=list(TASKS), default="nano-llava")
     parser.add_argument("--limit", type=int, default=2000, help="items of each task")
     parser.add_argument(
-        "--split", default="retest", help="validation: to choose settings by; test: what was looked at before"
+        "--split", default="retest", help="validation: to choose settings by; test: seen before"
     )
     parser.add_argument("--only", nargs="*", default=(), choices=list(settings()), help="of the runs, these")
-    parser.add_argument(
-        "--runs", type=Path, default=Path("runs/allocation"), help="folder of the evaluations"
-    )
+    parser.add_argument("--runs", type=Path, default=Path("runs/allocation"), help="of the evaluations")
     parser.add_argument("--out", type=Path, default=None, help="folder; a source checkout has a place for it")
     args = parser.parse_args()
     out = args.out or (source_folder() or Path()) / "allocation"

@@ -41,9 +41,15 @@ def rebuilt(readme: str, results: Path) -> str:
 
 def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str, Any]) -> str:
     models = {"nano-llava": llava["tasks"]["scene_vqa"], "nano-qwen": qwen["tasks"][TOGETHER]}
-    published = {method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE)}
     rows = {
         (model, row["method"], row["budget"]): row for model, found in models.items() for row in found["rows"]
+    }
+    asked = {(model, method) for model, method, _ in rows}
+    published = {
+        model: len(
+            {method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE) if (model, method) in asked}
+        )
+        for model in models
     }
     shown = " and ".join(
         f"{rows[model, 'full', 1.0]['n']} of {task} (`{model}`: all tokens "
@@ -58,8 +64,8 @@ def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str,
     lines = [
         f"Accuracy in % on unseen items: {shown}. `+ln_n`: a kept token weighs what it stands for; "
         f"`+merge`: and is the mean of it. In brackets: `{OURS[0]}` minus the *best* of the others there, of "
-        f"{len(published)} published methods and the controls, with its 95 % interval "
-        "(`eval/results/allocation/`; all of them, and strata: in the `.md` there). Points "
+        f"{' and '.join(map(str, published.values()))} published methods and the controls, with its 95 % "
+        "interval (`eval/results/allocation/`; all of them, and strata: in the `.md` there). Points "
         f"that `auto:` gains on the same number for every item: {gains} (`eval/results/{ADAPTIVE}`).",
         "",
         "| kept | " + " | ".join(f"`{model}` {100 * budget:g} %" for model, budget in cases) + " |",

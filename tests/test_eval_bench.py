@@ -1,7 +1,6 @@
 """The bench, on a decoder so small that only its bookkeeping is measured."""
 
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,6 @@ def test_what_merging_adds_is_measured_over_the_same_method_without_it() -> None
     assert row["limit_ms"] == 0.03 * full_ms
     assert row["ours_ms"] == pytest.approx(row["share"] * full_ms)
     assert row["ours_ms"] == pytest.approx(row["share_of_pruned"] * plain_ms)
-    # A difference of a few ms, measured three times: on a busy machine it may come out below 0.
-    assert math.isfinite(row["select_ms"])
 
 
 def test_the_hooks_are_timed_without_what_the_allocator_takes() -> None:
