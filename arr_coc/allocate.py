@@ -163,7 +163,7 @@ class Allocator:
         if pictures.mass is not None and mass is not None and speaker is not None:
             mass = spoken_for(selection.keep, speaker).mass(mass.shape[1], pictures.mass)
         if (self.merge and merged is None) or (self.precision and mass is None):
-            assignment = assign(pictures, selection.keep, self.gate)
+            assignment = assign(pictures, selection.keep, self.gate, scores.pragmatic)
             if mass is None:
                 mass = assignment.mass(selection.keep.shape[1], pictures.mass)
             if self.merge and merged is None:

@@ -11,14 +11,23 @@ from arr_coc.types import Pictures
 
 NATS = 2.0
 """Logit that a question is taken to give a token it looks at. 0: whoever is spoken for counts in full."""
+TRUST = 0.5
+"""How far a preference is believed to say where attention goes: at 1 as its logarithm, at 0 not at all."""
 
 
-def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float = -1.0) -> Assignment:
+def assign(
+    pictures: Pictures,
+    keep: Bool[Tensor, "picture visual"],
+    gate: float = -1.0,
+    wanted: Float[Tensor, "picture visual"] | None = None,
+) -> Assignment:
     """Let every dropped token join the kept one of largest cosine, if at least `gate`; ties to the first.
 
     Tokens are centred first: without it all tokens of a picture are alike. O(N kept) memory. A token that
     points as its speaker does, but is only r times as loud, counts for e^(NATS (r - 1)): what it would get of
-    the attention that gives the speaker a logit of NATS. Copies count in full, so that ln n stays exact.
+    the attention that gives the speaker a logit of NATS. `wanted` is the log-preference of every token, in
+    nats: one that is wanted less than its speaker counts for less, by the power TRUST of the ratio. Copies
+    count in full, so that ln n stays exact.
     """
     kept, real = listed(keep)
     tokens = centred(pictures.tokens, pictures.valid)
@@ -35,7 +44,10 @@ def assign(pictures: Pictures, keep: Bool[Tensor, "picture visual"], gate: float
     loud = torch.linalg.vector_norm(tokens, dim=2)
     # Its part along the speaker, over the speaker's own length.
     ratio = closest[..., 0] * loud / loud.gather(1, kept.gather(1, speaks[..., 0])).clamp(min=1e-12)
-    part = torch.where(spoken[..., 0] & ~keep, (NATS * (ratio.clamp(max=1.0) - 1)).exp(), 1.0)
+    nats = NATS * (ratio.clamp(max=1.0) - 1)
+    if wanted is not None:
+        nats = nats + TRUST * (wanted - wanted.gather(1, kept.gather(1, speaks[..., 0]))).clamp(max=0.0)
+    part = torch.where(spoken[..., 0] & ~keep, nats.exp(), 1.0)
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken), part)
 
 

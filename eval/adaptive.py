@@ -61,7 +61,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--limit", type=int, default=1000, help="unseen items")
-    parser.add_argument("--split", default="retest", help="where they are from")
+    parser.add_argument("--split", default="retest2", help="where they are from")
     parser.add_argument("--prompts", type=int, default=1200, help="validation items to learn needs from")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the evaluations")
     parser.add_argument(

@@ -43,7 +43,7 @@ INSIDE = ("fastv", "sparsevlm", "pyramiddrop", "autoprune")
 """Of methods that drop between the layers of the language model, at equal token-layers."""
 ALSO_OURS = ("efe_depth", "quadtree", "saccade")
 """Between the layers, over a pyramid, and after a glimpse: neither the claim nor among the others."""
-LEADERS = ("cdpruner", "eadp")
+LEADERS = ("cdpruner", "eadp", "trim")
 """The best of the others as published, on either model: these and ours are asked about `MANY` items of each
 task, for strata are many."""
 MANY = 2000
@@ -200,7 +200,7 @@ def main() -> None:
     parser.add_argument("--model", choices=list(TASKS), default="nano-llava")
     parser.add_argument("--limit", type=int, default=2000, help="items of each task")
     parser.add_argument(
-        "--split", default="retest", help="validation: to choose settings by; test: seen before"
+        "--split", default="retest2", help="validation: to choose settings by; others: seen before"
     )
     parser.add_argument("--only", nargs="*", default=(), choices=list(settings()), help="of the runs, these")
     parser.add_argument("--runs", type=Path, default=Path("runs/allocation"), help="of the evaluations")

@@ -8,13 +8,14 @@ from torch.testing import assert_close
 
 from arr_coc.allocate import Allocator
 from arr_coc.centring import centred
-from arr_coc.merge import NATS
+from arr_coc.merge import NATS, TRUST, assign
 from arr_coc.scorers import SCORERS
 from arr_coc.scorers.efe import ExpectedFreeEnergy
 from arr_coc.select import SELECTORS
 from arr_coc.steps import Deep
 from arr_coc.types import Context, Pictures, Scores, Spending
 from tests.contexts import context
+from tests.pictures import picture_of
 
 ROWS = [[3, 12, 2], [4, 9, 1, 16, 3], [6]]
 DEEP = [name for name in SCORERS if isinstance(SCORERS[name](), Deep)]  # see test_steps
@@ -181,10 +182,27 @@ def test_merging_weighs_by_preference_where_the_scorer_has_one() -> None:
     assert scores.pragmatic is not None
     away = centred(prefill.pictures().tokens, prefill.pictures().valid)[0]
     speaker = away[weighted.keep[0][prefill.visual[0]]][0]
-    part = (NATS * ((away @ speaker / speaker.square().sum()).clamp(max=1) - 1)).exp()
-    weights = scores.pragmatic[0].exp() * part
+    loud = NATS * ((away @ speaker / speaker.square().sum()).clamp(max=1) - 1)
+    wanted = scores.pragmatic[0]
+    mine = weighted.keep[0][prefill.visual[0]]
+    weights = (wanted + loud + TRUST * (wanted - wanted[mine]).clamp(max=0)).exp()
     mean = (weights[:, None] * prefill.embeds[0][prefill.visual[0]]).sum(0) / weights.sum()
     assert_close(weighted.embeds[0][weighted.keep[0] & prefill.visual[0]][0], mean)
+
+
+def test_who_is_spoken_for_counts_by_how_much_it_is_wanted_and_by_no_more_than_one() -> None:
+    # Centred: two that point up and two that point down, all as loud; of each pair one is kept.
+    these = picture_of([[3.0], [3.0], [-3.0], [-3.0]], words=[[0.0]])
+    keep = torch.tensor([[True, False, True, False]])
+
+    def masses(*wanted: float) -> torch.Tensor:
+        return assign(these, keep, wanted=torch.tensor([wanted])).mass(4)[0, [0, 2]]
+
+    full = torch.tensor([2.0, 2.0])
+    assert_close(assign(these, keep).mass(4)[0, [0, 2]], full)
+    assert_close(masses(0.5, 0.5, -1.0, -1.0), full)
+    less = 1 + torch.tensor(-2 * TRUST).exp()
+    assert_close(masses(1.0, -1.0, 0.0, 3.0), torch.stack([less, full[1]]))
 
 
 def test_expected_free_energy_is_minus_information_minus_preference_plus_price() -> None:

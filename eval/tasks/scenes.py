@@ -18,7 +18,7 @@ class Scenes(ABC):
 
     max_new_tokens: ClassVar[int]
     headline: ClassVar[str] = "accuracy"
-    splits: ClassVar[tuple[str, ...]] = ("test", "retest", "validation", "train")
+    splits: ClassVar[tuple[str, ...]] = ("test", "retest", "retest2", "validation", "train")
 
     @abstractmethod
     def make(self, split: str, index: int) -> dataset.SceneItem:
