@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from arr_coc.eval.models import load
 from arr_coc.eval.nano import train
 from arr_coc.eval.nano.bodies import PREFIX, Seen
 from arr_coc.eval.nano.build import CENTRE
@@ -76,6 +77,19 @@ def test_the_precise_end_of_a_stage_computes_in_float32_with_weights_as_they_are
     assert [table.dtype for table in used] == [torch.bfloat16] * 2 + [torch.float32] * 2
     for table in used[2:]:
         assert torch.equal(table, table.bfloat16().float())
+
+
+@pytest.mark.parametrize("model", list(DESIGNS))
+def test_a_stage_may_begin_with_the_shipped_weights(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "stages", lambda model: {"tower": Stage(tower, 1, 1, 0, rate=0.0)})
+    for out, shipped in ((tmp_path / "new", False), (tmp_path / "on", True)):
+        out.mkdir()
+        train.train(model, "tower", out, seed=0, threads=1, shipped=shipped)
+        trained = torch.load(out / "tower.pt", weights_only=True)["nano"]
+        written = load(model, "cpu", "float32").model.state_dict()
+        assert all(torch.equal(trained[f"vlm.{key}"], value) for key, value in written.items()) == shipped
 
 
 @torch.no_grad()

@@ -81,6 +81,10 @@ STAGES = {
         precisely, steps=240, batch=16, questions=12, rate=2e-4, eager=True, after=("joint",),
         often=("count",), slope=0.0, usual=0.15, pages=0.1, fixed=True, precise=1.0,
     ),
+    "settling": Stage(
+        together, steps=800, batch=12, questions=12, rate=8e-5, eager=True, after=("precisely",),
+        often=("count",), slope=0.0, usual=0.1, pages=0.1, precise=1.0,
+    ),
 }  # fmt: skip
 """In the order of their seeds."""
 
@@ -103,6 +107,7 @@ def stages(model: str) -> dict[str, Stage]:
             "slope": 0.0, "usual": 0.15, "pages": 0.15, "precise": 0.15,
         },
         "precisely": {},
+        "settling": {},
     }
     # fmt: on
     return {name: replace(STAGES[name], **change) for name, change in changes.items()}

@@ -6,10 +6,10 @@ part of ideal tokens; `rehearsal`: as if from all of them, most of all what is h
 all tokens, from pixels to answers. The words' embeddings are fixed until then, so that the tower and the
 language model need nothing of each other and may be trained at the same time.
 
-nano-qwen has five more, for pictures of any size and for counting: `sizes` goes on from the tower, `again`,
-`counting` and `exactly` from the rehearsal, `joint` from both and led to count, and last of all the language
-model learns once more `precisely`. Weights are kept in float32 and used in bfloat16, there in float32, as
-users do; matrices are trained with Muon, the rest with AdamW.
+nano-qwen has six more, for pictures of any size and for counting: `sizes` goes on from the tower, `again`,
+`counting` and `exactly` from the rehearsal, `joint` from both and led to count; then the language model
+learns once more `precisely`, and last of all both go on `settling`. Weights are kept in float32 and used in
+bfloat16, in the last two in float32, as users do; matrices are trained with Muon, the rest with AdamW.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from arr_coc.eval.models import load
 from arr_coc.eval.nano.curriculum import joint, sizes, tower
 from arr_coc.eval.nano.design import DESIGNS, Design
 from arr_coc.eval.nano.learner import Nano
@@ -32,18 +33,28 @@ from arr_coc.eval.nano.stages import FROM_IDEAL, STAGES, stages
 from arr_coc.eval.nano.start import start
 
 log = logging.getLogger("nano")
+WHOLE = ("joint", "precisely")
+"""Stages that eyes and language model come from together."""
 MUON = 5.0
 """Learning rate of Muon over that of AdamW."""
 
 
-def train(model: str, name: str, out: Path, seed: int, threads: int, every: int = 100) -> None:
-    """Run one stage; after every so many steps a checkpoint, from which it goes on as if never stopped."""
+def train(
+    model: str, name: str, out: Path, seed: int, threads: int, every: int = 100, shipped: bool = False
+) -> None:
+    """Run one stage; after every so many steps a checkpoint, from which it goes on as if never stopped.
+
+    With `shipped` it begins with the shipped weights, not with what earlier stages left in `out`.
+    """
     stage, design = stages(model)[name], DESIGNS[model]
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     nano = Nano(design)
     start(nano)
-    _assemble(nano, out, stage.after)
+    if shipped:
+        nano.vlm.load_state_dict(load(model, "cpu", "float32").model.state_dict())
+    else:
+        _assemble(nano, out, stage.after)
     nano.table.requires_grad_(stage.losses is joint)
     if stage.fixed:
         nano.heads.requires_grad_(False)
@@ -130,7 +141,7 @@ def _assemble(nano: Nano, out: Path, after: tuple[str, ...]) -> None:
     state = nano.state_dict()
     for name in after:
         saved = torch.load(out / f"{name}.pt", weights_only=True)["nano"]
-        eyes, both = STAGES[name].losses in (tower, sizes), name == "joint"
+        eyes, both = STAGES[name].losses in (tower, sizes), name in WHOLE
         state |= {
             key: value
             for key, value in saved.items()
@@ -158,6 +169,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder of the checkpoints; default: runs/MODEL")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--shipped", action="store_true", help="one stage, from the shipped weights on, not from checkpoints"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     out = args.out or Path("runs") / args.model
@@ -165,9 +179,11 @@ def main() -> None:
     known = stages(args.model)
     if args.stage not in (*known, "all", "export"):
         parser.error(f"{args.model} has no stage {args.stage}: its stages are {', '.join(known)}")
+    if args.shipped and args.stage not in known:
+        parser.error("--shipped is for one stage: name it")
     for name in known if args.stage == "all" else [args.stage]:
         if name in known:
-            train(args.model, name, out, args.seed, args.threads)
+            train(args.model, name, out, args.seed, args.threads, shipped=args.shipped)
     if args.stage in ("all", "export"):
         export(DESIGNS[args.model], out, list(known)[-1])
 
