@@ -45,6 +45,10 @@ def test_ours_is_compared_with_the_best_of_the_others_as_published_and_with_what
     assert (alone["won"], alone["lost"]) == (2, 0)
     assert alone["strata"]["a"]["difference"] == pytest.approx(1 / 8)
     assert {"a", "b"} < set(alone["strata"]) <= {"a", "b", "crowded", "empty", "middling"}
+    # Further draws of the control do not make a table of what is lent.
+    right["random+ln_n seed 1"] = right.pop("divprune+ln_n")
+    (only,) = evidence(sampled(right), SHAPE, RunConfig())["against_best"]
+    assert only["among"] == "as published"
     # Merging with precision against dropping.
     (switched,) = found["switched"]
     assert (switched["method"], switched["versus"], switched["lost"]) == (OURS[0], "efe", 2)
