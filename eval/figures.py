@@ -45,12 +45,11 @@ def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str,
         (model, row["method"], row["budget"]): row for model, found in models.items() for row in found["rows"]
     }
     asked = {(model, method) for model, method, _ in rows}
-    published = {
-        model: len(
-            {method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE) if (model, method) in asked}
-        )
+    published = [
+        len({method.split("+")[0] for method in (*RATED, *POOLED, *INSIDE) if (model, method) in asked})
         for model in models
-    }
+    ]
+    counts = " and ".join(map(str, dict.fromkeys(published)))
     shown = " and ".join(
         f"{rows[model, 'full', 1.0]['n']} of {task} (`{model}`: all tokens "
         f"{_percent(rows[model, 'full', 1.0])}, none {_percent(rows[model, 'blind', 0])})"
@@ -64,7 +63,7 @@ def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str,
     lines = [
         f"Accuracy in % on unseen items: {shown}. `+ln_n`: a kept token weighs what it stands for; "
         f"`+merge`: and is the mean of it. In brackets: `{OURS[0]}` minus the *best* of the others there, of "
-        f"{' and '.join(map(str, published.values()))} published methods and the controls, with its 95 % "
+        f"{counts} published methods and the controls, with its 95 % "
         "interval (`eval/results/allocation/`; all of them, and strata: in the `.md` there). Points "
         f"that `auto:` gains on the same number for every item: {gains} (`eval/results/{ADAPTIVE}`).",
         "",
