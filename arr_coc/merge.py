@@ -41,12 +41,13 @@ def assign(
     closest, speaks = alike.max(dim=2, keepdim=True)
     # Two tokens that point apart have a cosine of -1, but for rounding.
     spoken = (closest.clamp(min=-1.0) >= gate) & (closest > -torch.inf) & pictures.valid[..., None]
+    of = kept.gather(1, speaks[..., 0])  # place of the speaker
     loud = torch.linalg.vector_norm(tokens, dim=2)
     # Its part along the speaker, over the speaker's own length.
-    ratio = closest[..., 0] * loud / loud.gather(1, kept.gather(1, speaks[..., 0])).clamp(min=1e-12)
+    ratio = closest[..., 0] * loud / loud.gather(1, of).clamp(min=1e-12)
     nats = NATS * (ratio.clamp(max=1.0) - 1)
     if wanted is not None:
-        nats = nats + TRUST * (wanted - wanted.gather(1, kept.gather(1, speaks[..., 0]))).clamp(max=0.0)
+        nats = nats + TRUST * (wanted - wanted.gather(1, of)).clamp(max=0.0)
     part = torch.where(spoken[..., 0] & ~keep, nats.exp(), 1.0)
     return Assignment(kept, real, torch.zeros_like(itself).scatter_(2, speaks, spoken), part)
 

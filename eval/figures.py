@@ -80,8 +80,6 @@ def _allocation(llava: dict[str, Any], qwen: dict[str, Any], adaptive: dict[str,
             for pair in found["against_best"]
             if pair["among"] == among
         }
-        if not pairs:
-            continue
         cells = [_best(pairs[case]) if case in pairs else "not run" for case in cases]
         lines.append(f"| best of the others, {among} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
